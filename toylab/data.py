@@ -1,0 +1,53 @@
+"""Sources of training batches."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from toylab.distributions import Distribution
+
+
+class Source(Protocol):
+    """Where batches come from. size: how many points there are, None where they never repeat."""
+
+    dim: int
+    shape: tuple[int, ...]
+    size: int | None
+
+    def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n points, (n, dim), on the source's device."""
+        ...
+
+
+class Finite:
+    """A training set of n points, drawn once from a law; batches are drawn from it with replacement."""
+
+    def __init__(
+        self, law: Distribution, n: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+    ):
+        self.points = law.sample(n, generator).to(dtype)
+        self.dim, self.shape, self.size = law.dim, (law.dim,), n
+
+    def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        index = torch.randint(len(self.points), (n,), device=self.points.device, generator=generator)
+        return self.points[index]
+
+
+class Endless:
+    """Fresh points of a law in every batch: training without a finite training set's share of the error."""
+
+    size = None
+
+    def __init__(self, law: Distribution, dtype: torch.dtype = torch.float32):
+        self.law, self.dtype = law, dtype
+        self.dim, self.shape = law.dim, (law.dim,)
+
+    def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        return self.law.sample(n, generator).to(self.dtype)
+
+
+def batches(sources: Sequence[Source], n: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """One batch a member, each from its own source and stream: (M, n, dim)."""
+    return torch.stack([s.batch(n, g) for s, g in zip(sources, generators, strict=True)])

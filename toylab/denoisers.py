@@ -1,0 +1,146 @@
+"""Denoisers: what predicts x_0 and ε from x_t = α x_0 + σ ε.
+
+`Exact(law, schedule)` is the posterior mean of a known law, `Learned(network, schedule)` a network. Samplers,
+attacks and metrics take either: Exact with a sampler shows the discretisation error, Learned minus Exact the
+learning error. The three predictions of one denoiser are tied together by
+
+    x_t = α x0(x_t) + σ eps(x_t),        score(x_t) = -eps(x_t) / σ
+
+Parametrisations. A network F sees x_t scaled to c x_t and the noise level log σ/α, and
+
+    eps = a x_t + b F,    x0 = (x_t - σ eps) / α = p x_t + q F
+
+with s = √(σ² + α² s_d²), s_d the standard deviation of the data:
+
+    name   c              a              b             p                q             the network predicts
+    eps    1/√(α²+σ²)     0              1             1/α              -σ/α          ε
+    x0     1/√(α²+σ²)     1/σ            -α/σ          0                1             x_0
+    v      1/√(α²+σ²)     σ/(α²+σ²)      α/(α²+σ²)     α/(α²+σ²)        -σ/(α²+σ²)    α ε - σ x_0
+    edm    1/s            σ/s²           -α s_d/s      α s_d²/s²        σ s_d/s       (x_0 - c_skip x_t/α)/c_out
+
+(v: Salimans and Ho, arXiv:2202.00512, appendix D; edm: Karras et al., arXiv:2206.00364, table 1, with x_t/α
+for their x and σ/α for their σ.)
+"""
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from toylab.distributions import Distribution
+from toylab.errors import BadInput
+from toylab.schedules import Schedule
+
+Parametrization = Literal["eps", "x0", "v", "edm"]
+
+_LOG_RATIO_BOUND = 12.0  # log σ/α as the network sees it; finite where α or σ is 0
+
+
+class Denoiser(ABC):
+    """x_t (..., d), or (M, n, d) with members, and t broadcasting over its leading axes -> predictions like x_t."""
+
+    schedule: Schedule
+
+    @abstractmethod
+    def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """(x0, eps), from one evaluation."""
+
+    def x0(self, x_t: Tensor, t: Tensor | float) -> Tensor:
+        """The predicted x_0, an estimate of E[x_0 | x_t]."""
+        return self.predict(x_t, t)[0]
+
+    def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
+        """The predicted noise, an estimate of E[ε | x_t] = -σ ∇ log p_t(x_t)."""
+        return self.predict(x_t, t)[1]
+
+    def score(self, x_t: Tensor, t: Tensor | float) -> Tensor:
+        """The predicted score ∇ log p_t(x_t) = -eps/σ."""
+        return -self.eps(x_t, t) / _last(self.schedule(t)[1])
+
+
+class Exact(Denoiser):
+    """The posterior mean of a known law: the denoiser every objective would learn from it, without error."""
+
+    def __init__(self, law: Distribution, schedule: Schedule):
+        self.law, self.schedule = law, schedule
+
+    def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        alpha, sigma = self.schedule(t)
+        x0 = self.law.denoise(x_t, alpha, sigma)
+        return x0, (x_t - _last(alpha) * x0) / _last(sigma)
+
+    def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
+        alpha, sigma = self.schedule(t)
+        return -_last(sigma) * self.law.score(x_t, alpha, sigma)
+
+
+class _Coefficients(NamedTuple):
+    c: Tensor
+    a: Tensor | float
+    b: Tensor | float
+    p: Tensor | float
+    q: Tensor | float
+
+
+class Learned(nn.Module, Denoiser):
+    """A network as a denoiser.
+
+    network: called with the scaled x_t (M, n, d) and log σ/α (M, n), returns (M, n, d); it is given its own
+    dtype, and predictions have that of x_t.
+    data_std: s_d of the table above, a number or one a member (M,).
+    """
+
+    data_std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        parametrization: Parametrization = "eps",
+        data_std: Tensor | float = 1.0,
+    ):
+        super().__init__()
+        if parametrization not in get_args(Parametrization):
+            raise BadInput(f"parametrization must be one of {', '.join(get_args(Parametrization))}")
+        self.network, self.schedule, self.parametrization = network, schedule, parametrization
+        self.register_buffer("data_std", torch.atleast_1d(torch.as_tensor(data_std, dtype=torch.float32)))
+
+    def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        k, output = self._evaluate(x_t, t)
+        return k.p * x_t + k.q * output, k.a * x_t + k.b * output
+
+    def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
+        k, output = self._evaluate(x_t, t)
+        return k.a * x_t + k.b * output
+
+    def _evaluate(self, x_t: Tensor, t: Tensor | float) -> tuple[_Coefficients, Tensor]:
+        time = torch.as_tensor(t, dtype=x_t.dtype, device=x_t.device)
+        alpha, sigma = self.schedule(time)
+        level = (sigma.log() - alpha.log()).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
+        k = self._coefficients(_last(alpha), _last(sigma))
+        own = self.data_std.dtype
+        output = self.network((k.c * x_t).to(own), level.expand(x_t.shape[:-1]).to(own))
+        return k, output.to(x_t.dtype)
+
+    def _coefficients(self, alpha: Tensor, sigma: Tensor) -> _Coefficients:
+        total = alpha**2 + sigma**2
+        c = total.rsqrt()
+        match self.parametrization:
+            case "eps":
+                return _Coefficients(c, 0.0, 1.0, 1 / alpha, -sigma / alpha)
+            case "x0":
+                return _Coefficients(c, 1 / sigma, -alpha / sigma, 0.0, 1.0)
+            case "v":
+                return _Coefficients(c, sigma / total, alpha / total, alpha / total, -sigma / total)
+            case _:
+                std = self.data_std[:, None, None].to(alpha.dtype)
+                c = (sigma**2 + (alpha * std) ** 2).rsqrt()
+                return _Coefficients(
+                    c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c
+                )
+
+
+def _last(level: Tensor) -> Tensor:
+    """A noise level with an axis for the coordinates."""
+    return level[..., None]

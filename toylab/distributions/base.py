@@ -1,0 +1,140 @@
+"""What every exact law offers.
+
+A law is the distribution of X in R^d. The noised law at (α, σ) is that of αX + σZ, Z ~ N(0, I) independent
+of X. Its log-density, its score ∇ log p and the posterior mean E[X | αX + σZ = x] are linked by Tweedie's
+formula (Robbins 1956; Efron 2011):
+
+    α E[X | x] = x + σ² ∇ log p(x)
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from toylab.errors import BadInput
+
+
+class SingularLaw(ValueError):
+    """The law has no density at the noise level asked for."""
+
+
+class Distribution(ABC):
+    """An exact law in R^dim.
+
+    Points are `(..., dim)`; alpha and sigma are floats or tensors that broadcast over the leading axes.
+    Results have the dtype and device of the points, and the arithmetic inside is done in `precision`.
+    Subclasses implement the underscored methods on float rows: x (n, dim), alpha (n, 1), sigma (n, 1).
+    """
+
+    dim: int
+    precision: torch.dtype = torch.float64
+    _row_cost: int = 1  # numbers held per row and coordinate while evaluating; bounds the size of a chunk
+    _chunk: int = 1 << 23
+
+    # -- to implement ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n independent points, (n, dim) float64 on the generator's device."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """E[X], (dim,) float64."""
+
+    @property
+    @abstractmethod
+    def cov(self) -> Tensor:
+        """Cov[X], (dim, dim) float64."""
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _score(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
+
+    # -- the contract ------------------------------------------------------------------------------------
+
+    def log_prob(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
+        """Log-density of αX + σZ at x, in nats: (..., dim) -> (...).
+
+        Raises SingularLaw where αX + σZ has no density.
+        """
+        return self._evaluate("_log_prob", x, alpha, sigma)
+
+    def score(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
+        """∇ₓ log-density of αX + σZ at x: (..., dim) -> (..., dim).
+
+        Raises SingularLaw where αX + σZ has no density.
+        """
+        return self._evaluate("_score", x, alpha, sigma)
+
+    def denoise(self, x: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        """Posterior mean E[X | αX + σZ = x]: (..., dim) -> (..., dim)."""
+        return self._evaluate("_denoise", x, alpha, sigma)
+
+    # -- shapes, dtype, device, memory -------------------------------------------------------------------
+
+    def _evaluate(self, method: str, x: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        if x.shape[-1] != self.dim:
+            raise ValueError(f"points of a law in R^{self.dim} have shape (..., {self.dim}), not {tuple(x.shape)}")
+        rows, lead = _rows(x, self.dim, self.precision)
+        a = _level(alpha, "alpha", x, lead, self.precision)
+        s = _level(sigma, "sigma", x, lead, self.precision)
+        evaluate = getattr(self._on(x.device), method)
+        size = max(1, self._chunk // (self.dim * self._row_cost))
+        parts = [
+            evaluate(*part) for part in zip(rows.split(size), a.split(size), s.split(size), strict=True)
+        ]
+        result = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return result.reshape(*lead, *result.shape[1:]).to(x.dtype)
+
+    def _on(self, device: torch.device) -> Self:
+        """This law with its own tensors on `device`, made once and kept."""
+        kept: dict[torch.device, Self] = self.__dict__.setdefault("_kept", {})
+        if device not in kept:
+            twin = copy.copy(self)
+            twin.__dict__ = {
+                key: value.to(device, self.precision) if isinstance(value, Tensor) else value
+                for key, value in self.__dict__.items()
+                if key != "_kept"
+            }
+            kept[device] = twin
+        return kept[device]
+
+
+def _rows(x: Tensor, dim: int, precision: torch.dtype) -> tuple[Tensor, torch.Size]:
+    return x.to(precision).reshape(-1, dim), x.shape[:-1]
+
+
+def _level(value: Tensor | float, name: str, x: Tensor, lead: torch.Size, precision: torch.dtype) -> Tensor:
+    if not isinstance(value, Tensor) and not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
+    level = torch.as_tensor(value, dtype=precision, device=x.device)
+    try:
+        return level.expand(lead).reshape(-1, 1)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} of shape {tuple(level.shape)} does not broadcast over points of shape {tuple(x.shape)}"
+        ) from None
+
+
+def device_of(generator: torch.Generator | None) -> torch.device:
+    """Where a generator draws; the CPU without one."""
+    return generator.device if generator is not None else torch.device("cpu")
+
+
+def as_weights(weights: Tensor | list[float] | None, count: int) -> Tensor:
+    """Mixture weights (count,) float64 that sum to 1; equal ones by default. Raises BadInput."""
+    if weights is None:
+        return torch.full((count,), 1 / count, dtype=torch.float64)
+    w = torch.as_tensor(weights, dtype=torch.float64)
+    if w.shape != (count,) or not bool((w >= 0).all()) or not 0 < float(w.sum()) < float("inf"):
+        raise BadInput(f"weights must be {count} numbers of at least 0 with a positive sum, not {w.tolist()}")
+    return w / w.sum()

@@ -1,0 +1,16 @@
+"""What toylab says when it is given something that cannot work."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """The caller asked for something impossible; the message is one line that says what is allowed."""
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """The one line for a name nobody knows: the nearest one, then all that are allowed."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return f"unknown {kind} '{name}'{hint} allowed: {', '.join(allowed) or 'none'}"

@@ -1,0 +1,39 @@
+"""gmm-outliers: three Gaussians in the plane, 10 % of the training points uniform on [-6, 6]².
+
+Who learns the outliers? The paper's claim (arXiv:2505.21742) is that equivariant adversarial training does
+not, and that invariance breaks. Each regulariser runs with the paper's settings, radius σ² + 8/255 times a
+random draw, and with a flat radius of one noise unit; nothing else differs between the two.
+"""
+
+from toylab.experiments.study import SMOKE, MethodStudy, experiment
+
+_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
+
+_METHODS = {
+    "ddpm": "ddpm",
+    "robust-ran": "robust-ran",
+    "robust-adv": "robust-adv",
+    "invariance": "invariance",
+    "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
+    "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+}
+
+_COMMON = {"law": "three-gaussians", "contamination": {"name": "outliers", "fraction": 0.1}, "methods": _METHODS}
+
+EXPERIMENT = experiment(
+    MethodStudy,
+    {
+        "smoke": _COMMON | SMOKE,
+        "default": _COMMON,
+        "paper": _COMMON
+        | {
+            "network": {"width": 256, "depth": 4},
+            "training": {"steps": 200_000, "batch": 1024, "lr": 2e-3},
+            "sampler": "ddpm",
+            "nfe": 1000,
+            "samples": 20_000,
+            "seeds": 16,
+        },
+    },
+    untried=["paper"],
+)

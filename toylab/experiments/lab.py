@@ -1,0 +1,35 @@
+"""lab: any law x contamination x objective x schedule x sampler, from the command line.
+
+    toylab run lab --set law=ring-of-gaussians --set contamination=inlier-noise --set objective=robust-ran
+
+The objective is trained beside the plain ddpm baseline, with the same data and noise.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from toylab.configuration import Method
+from toylab.errors import BadInput, unknown
+from toylab.experiments.study import SMOKE, Study, experiment
+
+
+class Lab(Study):
+    """A study of one objective; baseline: whether ddpm is trained beside it."""
+
+    objective: Method = Method.model_validate("robust-adv")
+    baseline: bool = True
+
+    @property
+    def objectives(self) -> Mapping[str, Method]:
+        ddpm = {"ddpm": Method.model_validate("ddpm")} if self.baseline else {}
+        return ddpm | {self.objective.name: self.objective}
+
+    def with_methods(self, names: Sequence[str]) -> "Lab":
+        for name in names:
+            if name not in self.objectives:
+                raise BadInput(unknown("method", name, self.objectives))
+        chosen = [method for name, method in self.objectives.items() if name in names and name != "ddpm"]
+        objective = chosen[0] if chosen else Method.model_validate("ddpm")
+        return self.model_copy(update={"baseline": "ddpm" in names, "objective": objective})
+
+
+EXPERIMENT = experiment(Lab, {"smoke": SMOKE, "default": {}})

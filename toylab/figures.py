@@ -1,0 +1,184 @@
+"""Figures of a run folder: read what is stored there, draw, and save as PNG and SVG.
+
+No training and no metrics happen here, so a figure can be redrawn from the folder alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from toylab.configuration import ScheduleChoice, validate
+from toylab.results import Row, interval
+from toylab.runs import Run
+
+_STYLE = {
+    "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "toylab", "savefig.dpi": 200,
+}  # fmt: skip
+_COLUMNS = 4
+_PANEL = 1.75  # inches
+
+
+def draw_study(run: Run) -> list[Path]:
+    """The figures of a study, those its law allows; returns the paths written."""
+    with mpl.rc_context(_STYLE), mpl.rc_context({"backend": "agg"}):
+        figures = {
+            "samples": samples(run),
+            "score-error": score_error(run),
+            "outlier-mass": outlier_mass(run),
+            "score-field": score_field(run),
+        }
+        return [path for name, figure in figures.items() if figure for path in save(figure, run, name)]
+
+
+def save(figure: Figure, run: Run, name: str) -> list[Path]:
+    """Write a figure as PNG and SVG into the run's figures/."""
+    folder = run.path / "figures"
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    figure.savefig(paths[0], bbox_inches="tight")
+    figure.savefig(paths[1], bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return paths
+
+
+def samples(run: Run) -> Figure:
+    """Samples of every method, all seeds together, over the clean law's density."""
+    stored, grid = run.arrays("samples.npz"), run.arrays("fields.npz")
+    dim = next(iter(stored.values())).shape[-1]
+    reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"]))))
+    figure, axes = _panels(len(stored))
+    for ax, (name, points) in zip(axes, stored.items(), strict=False):
+        x = points.reshape(-1, dim)
+        beyond = float(np.mean(~(np.abs(x) <= reach).all(1)))
+        if dim == 1:
+            _histogram(ax, x[:, 0], grid, reach, _colour(name, list(stored)))
+        else:
+            _scatter(ax, x, grid, reach, _colour(name, list(stored)))
+        ax.set_title(name + (f"\n{100 * beyond:.0f} % outside the frame" if beyond > 0.005 else ""))
+    return figure
+
+
+def score_error(run: Run) -> Figure:
+    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds."""
+    rows = [row for row in run.rows if row["metric"] == "eps-mse" and row["t"]]
+    schedule = validate(ScheduleChoice, run.config["schedule"]).build()
+    levels = sorted({row["t"] for row in rows}, key=float)
+    ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
+    laws = [law for law in ("clean", "contaminated") if any(row["against"] == law for row in rows)]
+    figure, axes = plt.subplots(1, len(laws), figsize=(3.3 * len(laws), 2.6), sharey=True, squeeze=False)
+    everyone = _methods(run.rows)
+    for ax, law in zip(axes[0], laws, strict=True):
+        for name in everyone:
+            found = [interval(rows, name, "eps-mse", law, t) for t in levels]
+            means = np.array([i.mean if i else np.nan for i in found])
+            half = np.array([i.half if i else np.nan for i in found])
+            if not (means > 1e-9).any():
+                continue  # the law's own score has no error to draw
+            style = "--" if name.startswith("exact-") else "-"
+            ax.plot(ratios, means, style, color=_colour(name, everyone), lw=1.2, label=name)
+            low, high = np.maximum(means - np.nan_to_num(half), means / 10), means + np.nan_to_num(half)
+            ax.fill_between(ratios, low, high, color=_colour(name, everyone), alpha=0.2, lw=0)
+        ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=f"against the {law} law's score")
+    axes[0][0].set_ylabel("mean squared error of ε")
+    handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.tight_layout()
+    return figure
+
+
+def outlier_mass(run: Run) -> Figure:
+    """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
+    rows = run.rows
+    names = _methods(rows)
+    figure, ax = plt.subplots(figsize=(4.2, 0.27 * len(names) + 0.7))
+    for y, name in enumerate(reversed(names)):
+        found = interval(rows, name, "outlier-mass", "clean")
+        if found is not None:
+            ax.errorbar(
+                found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=_colour(name, names), lw=1.2
+            )
+    for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
+        own = interval(rows, name, "outlier-mass", "clean")
+        if own is not None:
+            ax.axvline(own.mean, ls=style, color="0.5", lw=0.8, zorder=0)
+    ax.set_yticks(range(len(names)), list(reversed(names)))
+    ax.set_xlabel("share of samples outside the clean law's 99.9 % region")
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    figure.tight_layout()
+    return figure
+
+
+def score_field(run: Run) -> Figure | None:
+    """The score of every denoiser at one noise level beside the exact ones, first seed; None beyond 2-D."""
+    grid = run.arrays("fields.npz")
+    scores = {name.removeprefix("score/"): v for name, v in grid.items() if name.startswith("score/")}
+    if not scores:
+        return None
+    x = grid["x"]
+    figure, axes = _panels(len(scores))
+    for ax, (name, score) in zip(axes, scores.items(), strict=False):
+        if x.shape[1] == 1:
+            ax.plot(x[:, 0], scores["exact-clean"][:, 0], color="0.6", lw=2)
+            ax.plot(x[:, 0], score[:, 0], color=_colour(name, _methods(run.rows)), lw=1)
+        else:
+            _density(ax, grid)
+            ax.quiver(*x.T, *score.T, color=_colour(name, _methods(run.rows)), scale=45, width=0.006)
+            ax.set_aspect("equal")
+            ax.set(xticks=[], yticks=[])
+        ax.set_title(name)
+    figure.suptitle(f"σ · score at σ/α = {float(grid['drawn_ratio']):.2g}", y=1.02, fontsize=9)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(count, _COLUMNS)
+    lines = -(-count // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(_PANEL * columns, (_PANEL + 0.25) * lines), squeeze=False, layout="constrained"
+    )
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return figure, list(axes.flat)
+
+
+def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
+    ax.scatter(x[:4000, 0], x[:4000, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
+    _density(ax, grid)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    ax.set_aspect("equal")
+
+
+def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
+    inside = x[np.abs(x) <= reach]
+    heights, edges = np.histogram(inside, bins=80, range=(-reach, reach))
+    ax.stairs(heights / (len(x) * np.diff(edges)), edges, fill=True, color=colour, alpha=0.5)
+    ax.plot(grid["axis"], np.exp(grid["log_density"]), color="0.3", lw=0.8)
+    ax.set(xlim=(-reach, reach), yticks=[])
+
+
+def _density(ax: Axes, grid: dict[str, np.ndarray]) -> None:
+    """Contours of the clean law at 1, 10 and 50 % of its peak."""
+    if "log_density" in grid:
+        axis = grid["axis"]
+        density = np.exp(grid["log_density"] - grid["log_density"].max()).reshape(len(axis), len(axis))
+        ax.contour(axis, axis, density.T, levels=[0.01, 0.1, 0.5], colors="0.3", linewidths=0.5)
+
+
+def _methods(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row["method"] for row in rows))
+
+
+def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
+    """Greys for references; for methods, colour-blind safe colours in the order of the run."""
+    if name.startswith(("exact-", "clean-", "contaminated-")):
+        return (0.45, 0.45, 0.45)
+    palette = sns.color_palette("colorblind")
+    trained = [n for n in everyone if not n.startswith(("exact-", "clean-", "contaminated-"))]
+    return tuple(palette[trained.index(name) % len(palette)])

@@ -1,0 +1,134 @@
+"""Every name a user can type, and where its definition lives.
+
+A new law, objective, sampler, metric or experiment is one definition plus one line here. Nothing in this
+module imports torch: an entry is loaded when it is used. Other packages add experiments and objectives
+through the entry-point groups `toylab.experiments` and `toylab.objectives`.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from toylab.errors import BadInput, unknown
+
+
+class Entry(NamedTuple):
+    """Where a definition lives ("module:object") and what it is, in one line."""
+
+    target: str
+    summary: str
+
+
+class Index(Mapping[str, Entry]):
+    """Named definitions of one kind, with those of other packages where `group` names an entry-point group."""
+
+    def __init__(self, kind: str, entries: dict[str, Entry], group: str | None = None):
+        self.kind = kind
+        self._entries = entries
+        self._group = group
+
+    def _all(self) -> dict[str, Entry]:
+        if self._group is None:
+            return self._entries
+        found = metadata.entry_points(group=self._group)
+        return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | self._entries
+
+    def __getitem__(self, name: str) -> Entry:
+        try:
+            return self._all()[name]
+        except KeyError:
+            raise KeyError(unknown(self.kind, name, self)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def load(self, name: str) -> Any:
+        """Import and return the definition called `name`; BadInput where there is none."""
+        entries = self._all()
+        if name not in entries:
+            raise BadInput(unknown(self.kind, name, entries))
+        module, _, attribute = entries[name].target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+LAWS = Index(
+    "law",
+    {
+        "three-gaussians": Entry("toylab.distributions.named:three_gaussians", "three Gaussians on a circle, in 2-D"),
+        "ring-of-gaussians": Entry("toylab.distributions.named:ring_of_gaussians", "Gaussians on a circle, in 2-D"),
+        "two-gaussians": Entry("toylab.distributions.named:two_gaussians", "two Gaussians on the line"),
+        "gaussian": Entry("toylab.distributions.named:gaussian", "one Gaussian, standard deviations log-spaced"),
+        "box": Entry("toylab.distributions.named:box", "uniform on a cube"),
+    },
+)
+
+CONTAMINATIONS = Index(
+    "contamination",
+    {
+        "none": Entry("toylab.contamination:none", "the clean law itself"),
+        "outliers": Entry("toylab.contamination:outliers", "a fraction of points uniform on a box"),
+        "inlier-noise": Entry("toylab.contamination:inlier_noise", "a fraction of points with Gaussian noise added"),
+    },
+)
+
+SCHEDULES = Index(
+    "schedule",
+    {
+        "ddpm": Entry("toylab.schedules:DDPM", "the table of Ho et al. 2020, between its rows by log-SNR"),
+        "vp-linear": Entry("toylab.schedules:VPLinear", "variance preserving, beta linear in t (Song et al. 2021)"),
+        "cosine": Entry("toylab.schedules:Cosine", "variance preserving, cosine (Nichol and Dhariwal 2021)"),
+    },
+)
+
+OBJECTIVES = Index(
+    "objective",
+    {
+        "ddpm": Entry("toylab.objectives:Denoising", "denoising, the baseline (Ho et al. 2020)"),
+        "robust-ran": Entry("toylab.objectives:robust_ran", "equivariance to a random perturbation"),
+        "robust-adv": Entry("toylab.objectives:robust_adv", "equivariance to an adversarial perturbation (FGSM)"),
+        "invariance": Entry("toylab.objectives:invariance", "invariance to a perturbation: the counter-example"),
+    },
+    group="toylab.objectives",
+)
+
+SAMPLERS = Index(
+    "sampler",
+    {
+        "ddim": Entry("toylab.samplers:ddim", "DDIM, deterministic at eta = 0 (Song et al. 2021)"),
+        "ddpm": Entry("toylab.samplers:ddpm", "ancestral sampling (Ho et al. 2020)"),
+    },
+)
+
+METRICS = Index(
+    "metric",
+    {
+        "eps-mse": Entry("toylab.metrics.score:eps_mse", "mean squared error of eps against the exact score"),
+        "leakage": Entry("toylab.metrics.score:leakage", "how much of the contamination was learned (0 none, 1 all)"),
+        "jacobian-error": Entry(
+            "toylab.metrics.smoothness:jacobian_error", "squared error of the Jacobian of eps, in noise units"
+        ),
+        "w2": Entry("toylab.metrics.transport:w2", "Wasserstein-2 distance of samples to the law"),
+        "outlier-mass": Entry(
+            "toylab.metrics.robustness:outlier_mass", "samples outside the clean law's 99.9 % region"
+        ),
+        "mode-weight": Entry("toylab.metrics.robustness:mode_weight", "weight of each mode, inside that region"),
+        "mode-width": Entry("toylab.metrics.robustness:mode_width", "standard deviation of each mode, inside it"),
+    },
+)
+
+EXPERIMENTS = Index(
+    "experiment",
+    {
+        "gmm-outliers": Entry(
+            "toylab.experiments.gmm_outliers:EXPERIMENT", "three Gaussians, 10 % uniform outliers: who learns them?"
+        ),
+        "lab": Entry(
+            "toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"
+        ),
+    },
+    group="toylab.experiments",
+)

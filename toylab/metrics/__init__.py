@@ -1,0 +1,18 @@
+"""Metrics: each returns an Estimate, a value with its standard error, both with a leading axis of members.
+
+A metric says by its parameters' names what it is computed from, and is measured wherever all of it exists:
+
+    samples         (M, n, d)
+    denoiser, x_t, t   a denoiser at points (M, n, d) of one time; x_t follows `law` where the metric has one,
+                    else the contaminated law
+    law             what is compared with: the clean law, then the contaminated one
+    clean, contaminated   both at once
+    region          the clean law's highest-density region; `modal_region` where that law has modes
+    generators      one a member, for exact samples of the metric's own; `size`, how many of them at a time
+
+A leading M may be missing from the points, and is then missing from the result.
+"""
+
+from toylab.metrics.estimate import Estimate
+
+__all__ = ["Estimate"]

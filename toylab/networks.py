@@ -1,0 +1,79 @@
+"""Networks with a leading axis of members: M independent models, trained and sampled as one.
+
+Every parameter has shape (M, ...), so member m of the output depends on member m of the input and of the
+parameters alone.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from toylab import randomness
+from toylab.randomness import Generators
+
+
+class MemberLinear(nn.Module):
+    """x (M, n, inputs) -> (M, n, outputs), one affine map a member; initialised as torch's Linear is."""
+
+    def __init__(self, inputs: int, outputs: int, members: int = 1, generators: Generators = None):
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        like = torch.empty(0)
+        draw = randomness.rand((members, inputs + 1, outputs), generators, like)
+        both = bound * (2 * draw - 1)
+        self.weight = nn.Parameter(both[:, :-1].contiguous())
+        self.bias = nn.Parameter(both[:, -1:].contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron of x_t and the noise level.
+
+    dim: of the samples; width and depth: of the hidden layers; generators: one a member, on the CPU, for the
+    initial weights. The level log σ/α enters the first layer as itself and as sines and cosines at
+    `frequencies` octaves, next to x_t.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        width: int = 128,
+        depth: int = 3,
+        frequencies: int = 4,
+        members: int = 1,
+        generators: Sequence[torch.Generator] | None = None,
+    ):
+        super().__init__()
+        sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim]
+        self.layers = nn.ModuleList(
+            MemberLinear(i, o, members, generators) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        octaves = torch.tensor([math.pi / 8 * 2**k for k in range(frequencies)])
+        self.register_buffer("octaves", octaves, persistent=False)
+
+    octaves: Tensor
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """x (M, n, dim), level (M, n) -> (M, n, dim)."""
+        level = level[..., None]
+        angle = level * self.octaves
+        h = torch.cat([x, level / 4, angle.sin(), angle.cos()], -1)
+        for layer in self.layers[:-1]:
+            h = nn.functional.silu(layer(h))
+        return self.layers[-1](h)
+
+
+class Affine(nn.Module):
+    """x -> A x + b at every noise level: the model whose optimum is known in closed form on Gaussians."""
+
+    def __init__(self, dim: int, members: int = 1, generators: Sequence[torch.Generator] | None = None):
+        super().__init__()
+        self.linear = MemberLinear(dim, dim, members, generators)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """x (M, n, dim), level ignored -> (M, n, dim)."""
+        return self.linear(x)

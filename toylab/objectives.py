@@ -1,0 +1,117 @@
+"""Training objectives: what a denoiser is asked for.
+
+    x_t = α x_0 + σ ε,     x_t^ω = α x_0 + σ (ε + ω) = x_t + σ ω
+    L_DM  = ‖ε_θ(x_t) - ε‖²                                              ddpm
+    L_AT  = L_DM + λ ‖ε_θ(x_t^ω) - ε_θ(x_t) - ω‖²                        robust-ran, robust-adv
+    L_inv = L_DM + λ ‖ε_θ(x_t^ω) - ε_θ(x_t)‖²                            invariance
+
+(Briglia et al., arXiv:2505.21742.) Pushing the noisy state by ω noise units must move the predicted noise by
+ω: *equivariance*, that is, a denoiser x0 = (x_t - σ ε)/α that is locally constant. Norms are means over
+coordinates and samples, so λ weighs the two terms in the same units. ω carries no gradient to the weights.
+
+An objective is called with a denoiser, a Batch and the perturbation stream, and returns one loss a member;
+with λ = 0 for all members a regulariser takes the baseline's path bit for bit.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from toylab.denoisers import Denoiser
+from toylab.perturbations import FGSM, Direction, Radius, Random, Scalar, at_least_zero, per_member
+from toylab.randomness import Generators
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data: x0 and eps (M, n, d), t (M, n), and where in training it is."""
+
+    x0: Tensor
+    t: Tensor
+    eps: Tensor
+    step: int = 0
+    steps: int = 1
+
+
+class Objective(Protocol):
+    """(denoiser, batch, generators of the perturbation) -> loss (M,)."""
+
+    evaluations: int  # of the denoiser, per step
+
+    def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """L_DM, the baseline (Ho et al., arXiv:2006.11239, eq. 14)."""
+
+    evaluations = 1
+
+    def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
+        x_t, _, _ = _noised(denoiser, batch)
+        return _mean_square(denoiser.eps(x_t, batch.t) - batch.eps)
+
+
+@dataclass(frozen=True)
+class Regularised:
+    """L_DM + λ ‖ε_θ(x_t^ω) - ε_θ(x_t) - target‖², the target ω (equivariance) or 0 (invariance).
+
+    lam and the radius are numbers or one a member (M,). through: whether the gradient also flows through
+    ε_θ(x_t) in the second term. Raises BadInput for negative λ.
+    """
+
+    lam: Scalar = 0.3
+    radius: Radius = field(default_factory=Radius)
+    direction: Direction = field(default_factory=Random)
+    equivariant: bool = True
+    through: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_zero("lam", self.lam)
+
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser, per step."""
+        return 2 + self.direction.evaluations
+
+    def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
+        if not bool(torch.as_tensor(self.lam).any()):
+            return Denoising()(denoiser, batch, generator)
+        x_t, alpha, sigma = _noised(denoiser, batch)
+        eps = denoiser.eps(x_t, batch.t)
+        radius = self.radius(alpha, sigma, generator)
+        omega = self.direction(denoiser, x_t, batch.t, eps.detach(), radius, generator)
+        moved = denoiser.eps(x_t + sigma[..., None] * omega, batch.t)
+        gap = moved - (eps if self.through else eps.detach())
+        penalty = _mean_square(gap - omega if self.equivariant else gap)
+        return _mean_square(eps - batch.eps) + per_member(self.lam, penalty) * penalty
+
+
+def robust_ran(lam: float = 0.3, radius: Radius = Radius(), through: bool = True) -> Regularised:
+    """Equivariance to ω uniform in the ball (randomized smoothing)."""
+    return Regularised(lam, radius, Random(), through=through)
+
+
+def robust_adv(
+    lam: float = 0.3, radius: Radius = Radius(), step: float = 1.0, through: bool = True
+) -> Regularised:
+    """Equivariance to one FGSM step from a uniform start."""
+    return Regularised(lam, radius, FGSM(step), through=through)
+
+
+def invariance(
+    lam: float = 0.3, radius: Radius = Radius(), direction: Literal["random", "fgsm"] = "fgsm"
+) -> Regularised:
+    """What adversarial training of a classifier would ask for; here it must fail."""
+    return Regularised(lam, radius, Random() if direction == "random" else FGSM(), equivariant=False)
+
+
+def _noised(denoiser: Denoiser, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    alpha, sigma = denoiser.schedule(batch.t)
+    return alpha[..., None] * batch.x0 + sigma[..., None] * batch.eps, alpha, sigma
+
+
+def _mean_square(x: Tensor) -> Tensor:
+    return x.square().mean((-2, -1))

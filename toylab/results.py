@@ -1,0 +1,135 @@
+"""Results: one tidy table of measurements, and its summary over seeds.
+
+results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
+noise level (empty: averaged over log-SNR, or no noise level at all), and a `set.KEY` column stands for every
+configuration key that differs from the preset.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+COLUMNS = (
+    "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "value", "stderr",
+)  # fmt: skip
+
+Row = dict[str, str]
+
+
+class Measurement(NamedTuple):
+    """One number: what was measured of which member, and how well it is known."""
+
+    method: str
+    seed: int
+    metric: str
+    against: str
+    value: float
+    stderr: float
+    t: float | None = None
+    sampler: str = ""
+    nfe: int | None = None
+
+
+def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed: Mapping[str, object]) -> str:
+    """The text of results.csv. run: experiment and preset; changed: keys that differ from the preset."""
+    columns = [*COLUMNS, *(f"set.{key}" for key in changed)]
+    constant = {**run, **{f"set.{key}": value for key, value in changed.items()}}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for m in measurements:
+        writer.writerow({**constant, **{k: "" if v is None else v for k, v in m._asdict().items()}})
+    return text.getvalue()
+
+
+def from_csv(text: str) -> list[Row]:
+    """The rows of results.csv, as text."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+class Interval(NamedTuple):
+    """A mean over seeds and the half-width of its 95 % Student interval; NaN for a single seed."""
+
+    mean: float
+    half: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Interval":
+        """The interval of one number a seed."""
+        from scipy.stats import t
+
+        n = len(values)
+        mean = math.fsum(values) / n
+        if n == 1:
+            return cls(mean, math.nan)
+        std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+        return cls(mean, float(t.ppf(0.975, n - 1)) * std / math.sqrt(n))
+
+    def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "nan"
+        digits = decimals(self)
+        return f"{self.mean:.{digits}f}" + ("" if math.isnan(self.half) else f" ± {self.half:.{digits}f}")
+
+
+def decimals(interval: Interval) -> int:
+    """Decimals that show two digits of the half-width, between 0 and 5."""
+    scale = interval.half if interval.half > 0 else abs(interval.mean) / 10
+    return 3 if not math.isfinite(scale) or scale == 0 else min(5, max(0, 1 - math.floor(math.log10(scale))))
+
+
+class Column(NamedTuple):
+    """A column of the summary: its heading, and the metric it averages (over parts such as modes, and seeds)."""
+
+    heading: str
+    metric: str
+    against: str
+
+
+SUMMARY = (
+    Column("outlier mass", "outlier-mass", "clean"),
+    Column("W2 to clean", "w2", "clean"),
+    Column("W2 to contam.", "w2", "contaminated"),
+    Column("mode width", "mode-width", "clean"),
+    Column("leakage", "leakage", "clean"),
+    Column("ε MSE to clean", "eps-mse", "clean"),
+    Column("ε MSE to contam.", "eps-mse", "contaminated"),
+    Column("Jacobian err.", "jacobian-error", "clean"),
+)
+
+
+def summary(rows: Sequence[Row]) -> list[list[str]]:
+    """Heading, then one line a method: mean and 95 % interval over seeds, a dash where nothing was measured."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    body = [[method, *(_cell(rows, method, column) for column in SUMMARY)] for method in methods]
+    used = [i for i in range(len(SUMMARY) + 1) if i == 0 or any(line[i] != "-" for line in body)]
+    heading = ["method", *(column.heading for column in SUMMARY)]
+    return [[line[i] for i in used] for line in [heading, *body]]
+
+
+def interval(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> Interval | None:
+    """Mean and interval of one metric over seeds, parts of one seed (metric-1, metric-2 ...) averaged first."""
+    by_seed: dict[str, list[float]] = {}
+    for row in rows:
+        same = row["method"] == method and row["against"] == against and row["t"] == t
+        if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
+            by_seed.setdefault(row["seed"], []).append(float(row["value"]))
+    return Interval.of([math.fsum(v) / len(v) for v in by_seed.values()]) if by_seed else None
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    lines = ["| " + " | ".join(line) + " |" for line in table]
+    return "\n".join([lines[0], "|" + " --- |" * len(table[0]), *lines[1:]])
+
+
+def _cell(rows: Sequence[Row], method: str, column: Column) -> str:
+    found = interval(rows, method, column.metric, column.against)
+    return "-" if found is None else str(found)
+
+
+def _is_part(name: str, metric: str) -> bool:
+    stem, _, part = name.rpartition("-")
+    return stem == metric and part.isdigit()

@@ -1,0 +1,249 @@
+"""Run folders: configuration, environment, results, weights, samples, figures.
+
+A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configuration:
+
+    config.json        complete; `toylab run NAME --config config.json` repeats the run
+    environment.json   versions, device, threads, seed, hash of toylab's files, git revision if there is one
+    results.csv        one row a measurement (see results.py)
+    timings.csv        seconds of each part, and dates
+    samples.npz        samples of every method, (seeds, n, d)
+    fields.npz         density and score fields on a grid, where the law has one or two dimensions
+    weights/*.safetensors      averaged weights of every method, a leading axis of seeds
+    checkpoints/*.safetensors  the state of a training under way
+    figures/           PNG and SVG
+    log.txt            what happened, with dates
+    finished.json      written last: date and version
+
+A finished folder is reused; one made by other sources of this package, or on another kind of device, is left
+alone, and the run is made in a new folder beside it. Writes are atomic: a temporary file, fsync, rename.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from toylab import __version__, results
+from toylab.configuration import ScheduleChoice, validate
+from toylab.denoisers import Learned
+from toylab.errors import BadInput, unknown
+from toylab.networks import MLP
+
+if TYPE_CHECKING:
+    import pandas
+
+_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "matplotlib", "seaborn")
+
+
+class Run:
+    """One run folder, to write into and to read from."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    # -- reading -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The complete configuration."""
+        return self._json("config.json")
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions, device, threads, hash of toylab's files."""
+        return self._json("environment.json")
+
+    @property
+    def finished(self) -> dict[str, str] | None:
+        """Date and version where the run is complete, else None."""
+        return self._json("finished.json") if (self.path / "finished.json").exists() else None
+
+    @property
+    def rows(self) -> list[results.Row]:
+        """results.csv as rows of text."""
+        return results.from_csv((self.path / "results.csv").read_text(encoding="utf-8"))
+
+    @property
+    def results(self) -> "pandas.DataFrame":
+        """results.csv as a data frame."""
+        import pandas
+
+        return pandas.read_csv(self.path / "results.csv")
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the members, in order."""
+        return [self.config["seed"] + member for member in range(self.config["seeds"])]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have weights."""
+        return sorted(path.stem for path in (self.path / "weights").glob("*.safetensors"))
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of samples.npz or fields.npz; none where there is no such file."""
+        if not (self.path / name).exists():
+            return {}
+        with np.load(self.path / name, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def denoiser(self, method: str, seed: int | None = None) -> Learned:
+        """The trained denoiser of a method, one seed's (the first by default), on the CPU, without gradients.
+
+        Raises BadInput for an unknown method or seed.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        if method not in self.methods:
+            raise BadInput(unknown("method", method, self.methods))
+        if seed not in self.seeds:
+            raise BadInput(unknown("seed", str(seed), map(str, self.seeds)))
+        member = self.seeds.index(seed)
+        stored = self.load_tensors(f"weights/{method}.safetensors")
+        weights = {name: tensor[member : member + 1] for name, tensor in stored.items()}
+        dim = weights["network.layers.0.weight"].shape[1] - 1 - 2 * self.config["network"]["frequencies"]
+        schedule = validate(ScheduleChoice, self.config["schedule"]).build()
+        denoiser = Learned(MLP(dim, **self.config["network"]), schedule, self.config["parametrization"])
+        denoiser.load_state_dict(weights)
+        return denoiser.requires_grad_(False).eval()
+
+    def load_tensors(self, name: str) -> dict[str, Tensor]:
+        """Named tensors of a safetensors file."""
+        return load_file(self.path / name)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        return dict(json.loads((self.path / name).read_text(encoding="utf-8")))
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file whole or not at all."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".part")
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a table as indented JSON."""
+        self.write(name, json.dumps(content, indent=2) + "\n")
+
+    def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write named tensors as safetensors."""
+        self.write(name, save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write named arrays as .npz."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+        self.write(name, buffer.getvalue())
+
+    def log(self, line: str) -> None:
+        """Append a dated line to log.txt."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{_now()} {line}\n")
+
+    def time(self, method: str, part: str, seconds: float) -> None:
+        """Append a row to timings.csv."""
+        path = self.path / "timings.csv"
+        head = "" if path.exists() else "date,method,part,seconds\n"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{head}{_now()},{method},{part},{seconds:.3f}\n")
+
+    def finish(self) -> None:
+        """Mark the run as complete."""
+        self.write_json("finished.json", {"date": _now(), "version": __version__})
+        for path in (self.path / "checkpoints").glob("*"):
+            path.unlink()
+
+
+def load(path: str | Path) -> Run:
+    """A finished run. Raises BadInput where the folder holds none."""
+    run = Run(Path(path))
+    if not (run.path / "config.json").is_file():
+        raise BadInput(f"{path} is no run folder: it has no config.json")
+    if run.finished is None:
+        raise BadInput(f"{path} is not finished; repeat its command to go on")
+    return run
+
+
+def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh: bool = False) -> Run:
+    """The folder for a configuration: a finished one, one to go on with, or a new one.
+
+    fresh: always a new one. Raises BadInput where `root` cannot be written.
+    """
+    environment = _environment(config, device)
+    text = json.dumps(config, sort_keys=True)
+    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    number = 1
+    while (path := root / (name if number == 1 else f"{name}-{number}")).exists():
+        if not fresh and _is_same(Run(path), config, environment):
+            return Run(path)
+        number += 1
+    run = Run(path)
+    try:
+        run.write_json("environment.json", environment)
+        run.write_json("config.json", config)
+    except OSError as error:
+        raise BadInput(f"cannot write to {root}: {error.strerror}") from None
+    return run
+
+
+def sources_hash() -> str:
+    """Hash of this package's Python files: results are reused only from the sources that made them."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _is_same(run: Run, config: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
+    try:
+        made_by = run.environment
+        return run.config == config and all(made_by[key] == environment[key] for key in ("sources", "device"))
+    except (OSError, ValueError, KeyError):
+        return False  # not a folder of ours, or one that was never written to the end
+
+
+def _environment(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "unknown"
+    return {
+        "toylab": __version__,
+        "sources": sources_hash(),
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {package: importlib.metadata.version(package) for package in _RECORDED},
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "seed": config["seed"],
+    }
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,153 @@
+"""One training loop, for every objective and source.
+
+The trainer is a generator: it yields after every step, so that logging, early stopping and checkpoints belong
+to the caller, and nothing in the loop waits for the device. M members train as one: the loss is their sum,
+gradients are clipped per member, and each member draws from streams of its own.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from toylab import data, randomness
+from toylab.configuration import Settings
+from toylab.data import Source
+from toylab.denoisers import Learned
+from toylab.errors import BadInput
+from toylab.objectives import Batch, Objective
+
+
+class Training(Settings):
+    """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member."""
+
+    steps: int = Field(4000, ge=1)
+    batch: int = Field(256, ge=1)
+    lr: float = Field(1e-2, gt=0, lt=math.inf)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
+    times: Literal["stratified", "uniform"] = "stratified"
+
+
+class Step(NamedTuple):
+    """One step done: its number, from 1, and the loss of each member (M,), still on the device."""
+
+    number: int
+    loss: Tensor
+
+
+class Trainer:
+    """Trains `denoiser` in place; `ema` holds the averaged weights, the ones to sample from.
+
+    sources, seeds: one a member. span: the interval of t, by default the schedule's; equal ends train at one
+    noise level.
+    """
+
+    _PURPOSES = ("batches", "noise", "perturbation")
+
+    def __init__(
+        self,
+        denoiser: Learned,
+        sources: Sequence[Source],
+        objective: Objective,
+        settings: Training,
+        seeds: Sequence[int],
+        span: tuple[float, float] | None = None,
+    ):
+        self.denoiser, self.sources, self.objective, self.settings = denoiser, sources, objective, settings
+        self.span = span or (denoiser.schedule.t_min, denoiser.schedule.t_max)
+        self.ema = copy.deepcopy(denoiser).requires_grad_(False)
+        self.step = 0
+        self._parameters = list(denoiser.parameters())
+        self._averages = list(self.ema.parameters())
+        device = self._parameters[0].device
+        if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
+            raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
+        self._generators = {p: randomness.streams(seeds, p, device) for p in self._PURPOSES}
+        self._optimizer = torch.optim.Adam(self._parameters, lr=settings.lr, fused=True)
+
+    def __iter__(self) -> Iterator[Step]:
+        """Train from the present step to the last, yielding after each."""
+        while self.step < self.settings.steps:
+            loss = self.objective(self.denoiser, self._batch(), self._generators["perturbation"])
+            self._optimizer.zero_grad()
+            loss.sum().backward()
+            self._clip()
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.settings.lr * self._lr_factor()
+            self._optimizer.step()
+            self._average()
+            self.step += 1
+            yield Step(self.step, loss.detach())
+
+    def _batch(self) -> Batch:
+        n, noise = self.settings.batch, self._generators["noise"]
+        like = self._parameters[0]
+        x0 = data.batches(self.sources, n, self._generators["batches"]).to(like.dtype)
+        low, high = self.span
+        if self.settings.times == "stratified":
+            offset = randomness.rand((len(x0), 1), noise, like)
+            u = (offset + torch.arange(n, device=like.device) / n) % 1.0
+        else:
+            u = randomness.rand((len(x0), n), noise, like)
+        eps = randomness.randn(x0.shape, noise, like)
+        return Batch(x0, low + (high - low) * u, eps, self.step, self.settings.steps)
+
+    def _lr_factor(self) -> float:
+        done = self.step / self.settings.steps
+        if done < self.settings.warmup:
+            return (self.step + 1) / (self.settings.warmup * self.settings.steps + 1)
+        return 0.5 * (1 + math.cos(math.pi * (done - self.settings.warmup) / (1 - self.settings.warmup)))
+
+    def _clip(self) -> None:
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norm = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+        factor = (self.settings.clip / (norm + 1e-12)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
+
+    # -- checkpoints: tensors only, so that nothing is ever unpickled ------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the rest of the training depends on, as named tensors."""
+        state = {"step": torch.tensor(self.step)}
+        for name, tensor in self.denoiser.state_dict().items():
+            state[f"raw.{name}"] = tensor
+        for name, tensor in self.ema.state_dict().items():
+            state[f"ema.{name}"] = tensor
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            for name, tensor in moments.items():
+                state[f"adam.{index}.{name}"] = tensor
+        for purpose, generators in self._generators.items():
+            for member, generator in enumerate(generators):
+                state[f"rng.{purpose}.{member}"] = generator.get_state()
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`, bit for bit on the same machine."""
+        self.step = int(state["step"])
+        self.denoiser.load_state_dict(_under("raw.", state))
+        self.ema.load_state_dict(_under("ema.", state))
+        optimizer = self._optimizer.state_dict()
+        optimizer["state"] = {}
+        for key, tensor in _under("adam.", state).items():
+            index, _, name = key.partition(".")
+            optimizer["state"].setdefault(int(index), {})[name] = tensor
+        self._optimizer.load_state_dict(optimizer)
+        for key, tensor in _under("rng.", state).items():
+            purpose, _, member = key.partition(".")
+            self._generators[purpose][int(member)].set_state(tensor.cpu())
+
+
+def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
