@@ -32,6 +32,7 @@ _SECTIONS = (
     index.SCHEDULES, index.SAMPLERS, index.METRICS,
 )  # fmt: skip
 
+# typer carries a click of its own in new releases and uses the package of that name in old ones
 (_UsageError,) = (c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
@@ -47,7 +48,8 @@ def main() -> NoReturn:
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise
-        typer.echo(f"error: {' '.join(error.format_message().split())} (toylab --help lists what there is)", err=True)
+        message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+        typer.echo(f"error: {message} (toylab --help lists what there is)", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -113,9 +115,17 @@ def run(
 
 
 @app.command()
-def show(path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def show(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
+) -> None:
     """Show a finished run: its settings, table and files. Example: toylab show runs/gmm-outliers-..."""
     folder = _load(path)
+    if markdown:
+        from toylab import results
+
+        typer.echo(results.markdown(results.summary(folder.rows)))
+        return
     made_by = folder.environment
     typer.echo(
         f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
@@ -142,7 +152,7 @@ def sample(
 
     import numpy as np
 
-    from toylab.experiments.study import sample_from
+    from toylab.experiments.pipeline import sample_from
 
     points = sample_from(folder, method, seed, n, nfe, draw)
     buffer = io.BytesIO()
@@ -162,19 +172,22 @@ def _configure(
     assignments: Sequence[str],
     changes: dict[str, Any],
 ) -> tuple[Any, str]:
-    """Preset, then file, then --set, then --seed and --seeds: the later wins."""
+    """Preset, then file, then --set, then --seed and --seeds: the later wins. A run's config.json, which names
+    its experiment, is complete and takes the preset's place."""
     from toylab.configuration import parse_assignment, read
 
     loaded = read(file) if file else {}
-    meant = loaded.pop("experiment", name)
+    is_complete = "experiment" in loaded
+    meant, of = loaded.pop("experiment", name), loaded.pop("preset", "default")
     if meant != name:
         raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
-    preset = preset or loaded.pop("preset", None) or "default"
-    loaded.pop("preset", None)
+    preset = preset or of
     if not isinstance(preset, str):
         raise BadInput(f"preset must be a name, not {preset!r}")
-    layers = [loaded, *map(parse_assignment, assignments), changes]
-    return experiment.configure(preset, layers), preset
+    layers = [*map(parse_assignment, assignments), changes]
+    if is_complete:
+        return experiment.configure(preset, layers, complete=loaded), preset
+    return experiment.configure(preset, [loaded, *layers]), preset
 
 
 def _device(name: str) -> "torch.device":
@@ -186,7 +199,9 @@ def _device(name: str) -> "torch.device":
     if name not in available:
         raise BadInput(unknown("device", name, ["auto", *available]))
     if not available[name]:
-        raise BadInput(f"there is no {name} device here; allowed: auto, {', '.join(k for k, v in available.items() if v)}")
+        raise BadInput(
+            f"there is no {name} device here; allowed: auto, {', '.join(k for k, v in available.items() if v)}"
+        )
     return torch.device(name)
 
 
@@ -198,7 +213,14 @@ def _load(path: Path) -> "Run":
 
 def _carry_out(experiment: "Experiment", settings: Any, folder: "Run", device: "torch.device") -> None:
     """Run with a progress bar; exit 130 when interrupted, 1 when it fails."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
@@ -209,6 +231,11 @@ def _carry_out(experiment: "Experiment", settings: Any, folder: "Run", device: "
         task = bar.add_task("starting", total=None)
         for progress in experiment.run(settings, folder, device):
             bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
+        bar.update(task, description="drawing")
+        from toylab import figures  # slow to import, so once the training is done
+
+        figures.draw(folder, experiment.figures)
+        bar.update(task, description="done")
         folder.finish()
 
 

@@ -113,7 +113,7 @@ def _parameters(target: Callable[..., Any], given: int) -> type[Settings]:
     return create_model(target.__name__, __base__=Settings, **fields)
 
 
-S = typing.TypeVar("S", bound=Settings)
+S = typing.TypeVar("S", bound=BaseModel)
 
 
 def validate(kind: type[S], values: Mapping[str, Any]) -> S:

@@ -22,13 +22,21 @@ class Source(Protocol):
 
 
 class Finite:
-    """A training set of n points, drawn once from a law; batches are drawn from it with replacement."""
+    """A training set of n points, drawn once from a law on the generator's device and kept on `device`; batches
+    are drawn from it with replacement."""
 
     def __init__(
-        self, law: Distribution, n: int, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float32
+        self,
+        law: Distribution,
+        n: int,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
     ):
-        self.points = law.sample(n, generator).to(dtype)
-        self.dim, self.shape, self.size = law.dim, (law.dim,), n
+        self.points = law.sample(n, generator).to(device=device, dtype=dtype)
+        self.dim = law.dim
+        self.shape: tuple[int, ...] = (law.dim,)
+        self.size: int | None = n
 
     def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         index = torch.randint(len(self.points), (n,), device=self.points.device, generator=generator)
@@ -38,11 +46,10 @@ class Finite:
 class Endless:
     """Fresh points of a law in every batch: training without a finite training set's share of the error."""
 
-    size = None
-
     def __init__(self, law: Distribution, dtype: torch.dtype = torch.float32):
-        self.law, self.dtype = law, dtype
-        self.dim, self.shape = law.dim, (law.dim,)
+        self.law, self.dtype, self.dim = law, dtype, law.dim
+        self.shape: tuple[int, ...] = (law.dim,)
+        self.size: int | None = None
 
     def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return self.law.sample(n, generator).to(self.dtype)

@@ -136,9 +136,7 @@ class Learned(nn.Module, Denoiser):
             case _:
                 std = self.data_std[:, None, None].to(alpha.dtype)
                 c = (sigma**2 + (alpha * std) ** 2).rsqrt()
-                return _Coefficients(
-                    c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c
-                )
+                return _Coefficients(c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c)
 
 
 def _last(level: Tensor) -> Tensor:

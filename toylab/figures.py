@@ -3,8 +3,9 @@
 No training and no metrics happen here, so a figure can be redrawn from the folder alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,24 +18,13 @@ from toylab.configuration import ScheduleChoice, validate
 from toylab.results import Row, interval
 from toylab.runs import Run
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "toylab", "savefig.dpi": 200,
 }  # fmt: skip
-_COLUMNS = 4
-_PANEL = 1.75  # inches
-
-
-def draw_study(run: Run) -> list[Path]:
-    """The figures of a study, those its law allows; returns the paths written."""
-    with mpl.rc_context(_STYLE), mpl.rc_context({"backend": "agg"}):
-        figures = {
-            "samples": samples(run),
-            "score-error": score_error(run),
-            "outlier-mass": outlier_mass(run),
-            "score-field": score_field(run),
-        }
-        return [path for name, figure in figures.items() if figure for path in save(figure, run, name)]
+_COLUMNS = 5
+_PANEL = 1.4  # inches
+_LONGEST = 3.0  # arrows of a score field are cut at this length, in units of 1/σ
 
 
 def save(figure: Figure, run: Run, name: str) -> list[Path]:
@@ -49,13 +39,13 @@ def save(figure: Figure, run: Run, name: str) -> list[Path]:
 
 
 def samples(run: Run) -> Figure:
-    """Samples of every method, all seeds together, over the clean law's density."""
+    """Samples of the first seed of every method over the clean law's density."""
     stored, grid = run.arrays("samples.npz"), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
     reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"]))))
     figure, axes = _panels(len(stored))
     for ax, (name, points) in zip(axes, stored.items(), strict=False):
-        x = points.reshape(-1, dim)
+        x = points[0]
         beyond = float(np.mean(~(np.abs(x) <= reach).all(1)))
         if dim == 1:
             _histogram(ax, x[:, 0], grid, reach, _colour(name, list(stored)))
@@ -101,9 +91,7 @@ def outlier_mass(run: Run) -> Figure:
     for y, name in enumerate(reversed(names)):
         found = interval(rows, name, "outlier-mass", "clean")
         if found is not None:
-            ax.errorbar(
-                found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=_colour(name, names), lw=1.2
-            )
+            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=_colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
         own = interval(rows, name, "outlier-mass", "clean")
         if own is not None:
@@ -129,11 +117,13 @@ def score_field(run: Run) -> Figure | None:
             ax.plot(x[:, 0], score[:, 0], color=_colour(name, _methods(run.rows)), lw=1)
         else:
             _density(ax, grid)
-            ax.quiver(*x.T, *score.T, color=_colour(name, _methods(run.rows)), scale=45, width=0.006)
-            ax.set_aspect("equal")
-            ax.set(xticks=[], yticks=[])
+            length = np.linalg.norm(score, axis=1, keepdims=True)
+            arrows = score * np.minimum(1, _LONGEST / np.maximum(length, 1e-12))
+            ax.quiver(*x.T, *arrows.T, color=_colour(name, _methods(run.rows)), scale=40, width=0.007)
+            _frame(ax)
         ax.set_title(name)
-    figure.suptitle(f"σ · score at σ/α = {float(grid['drawn_ratio']):.2g}", y=1.02, fontsize=9)
+    cut = f", arrows cut at {_LONGEST:g}" if x.shape[1] == 2 else ""
+    figure.suptitle(f"σ · score at σ/α = {float(grid['drawn_ratio']):.2g}{cut}", fontsize=8)
     return figure
 
 
@@ -141,7 +131,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = min(count, _COLUMNS)
     lines = -(-count // columns)
     figure, axes = plt.subplots(
-        lines, columns, figsize=(_PANEL * columns, (_PANEL + 0.25) * lines), squeeze=False, layout="constrained"
+        lines, columns, figsize=(_PANEL * columns, (_PANEL + 0.4) * lines), squeeze=False, layout="constrained"
     )
     for ax in axes.flat[count:]:
         ax.set_visible(False)
@@ -149,10 +139,16 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
-    ax.scatter(x[:4000, 0], x[:4000, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
+    ax.scatter(x[:, 0], x[:, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
     _density(ax, grid)
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
-    ax.set_aspect("equal")
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    _frame(ax)
+
+
+def _frame(ax: Axes) -> None:
+    """A square panel with a thin frame and no ticks."""
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set(visible=True, linewidth=0.5, color="0.6")
 
 
 def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
@@ -182,3 +178,19 @@ def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
     palette = sns.color_palette("colorblind")
     trained = [n for n in everyone if not n.startswith(("exact-", "clean-", "contaminated-"))]
     return tuple(palette[trained.index(name) % len(palette)])
+
+
+FIGURES: dict[str, Callable[[Run], Figure | None]] = {
+    "samples": samples,
+    "score-error": score_error,
+    "outlier-mass": outlier_mass,
+    "score-field": score_field,
+}
+"""Every figure by name; one returns None where a run has nothing for it to show."""
+
+
+def draw(run: Run, names: Iterable[str]) -> list[Path]:
+    """Draw the named figures of a run, those its law allows; returns the paths written."""
+    with mpl.rc_context({**_STYLE, "backend": "agg"}):
+        made = {name: FIGURES[name](run) for name in names}
+        return [path for name, figure in made.items() if figure is not None for path in save(figure, run, name)]

@@ -124,11 +124,10 @@ EXPERIMENTS = Index(
     "experiment",
     {
         "gmm-outliers": Entry(
-            "toylab.experiments.gmm_outliers:EXPERIMENT", "three Gaussians, 10 % uniform outliers: who learns them?"
+            "toylab.experiments.gmm_outliers:EXPERIMENT",
+            "three Gaussians, 10 % uniform outliers: who learns them? (preset paper never run)",
         ),
-        "lab": Entry(
-            "toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"
-        ),
+        "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },
     group="toylab.experiments",
 )

@@ -6,6 +6,7 @@ parameters alone.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +50,7 @@ class MLP(nn.Module):
     ):
         super().__init__()
         sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim]
-        self.layers = nn.ModuleList(
-            MemberLinear(i, o, members, generators) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(MemberLinear(i, o, members, generators) for i, o in pairwise(sizes))
         octaves = torch.tensor([math.pi / 8 * 2**k for k in range(frequencies)])
         self.register_buffer("octaves", octaves, persistent=False)
 

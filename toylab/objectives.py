@@ -23,6 +23,9 @@ from toylab.denoisers import Denoiser
 from toylab.perturbations import FGSM, Direction, Radius, Random, Scalar, at_least_zero, per_member
 from toylab.randomness import Generators
 
+PAPER_RADIUS = Radius()
+"""σ² + 8/255 (in VP), times a random draw."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -89,20 +92,18 @@ class Regularised:
         return _mean_square(eps - batch.eps) + per_member(self.lam, penalty) * penalty
 
 
-def robust_ran(lam: float = 0.3, radius: Radius = Radius(), through: bool = True) -> Regularised:
+def robust_ran(lam: float = 0.3, radius: Radius = PAPER_RADIUS, through: bool = True) -> Regularised:
     """Equivariance to ω uniform in the ball (randomized smoothing)."""
     return Regularised(lam, radius, Random(), through=through)
 
 
-def robust_adv(
-    lam: float = 0.3, radius: Radius = Radius(), step: float = 1.0, through: bool = True
-) -> Regularised:
+def robust_adv(lam: float = 0.3, radius: Radius = PAPER_RADIUS, step: float = 1.0, through: bool = True) -> Regularised:
     """Equivariance to one FGSM step from a uniform start."""
     return Regularised(lam, radius, FGSM(step), through=through)
 
 
 def invariance(
-    lam: float = 0.3, radius: Radius = Radius(), direction: Literal["random", "fgsm"] = "fgsm"
+    lam: float = 0.3, radius: Radius = PAPER_RADIUS, direction: Literal["random", "fgsm"] = "fgsm"
 ) -> Regularised:
     """What adversarial training of a classifier would ask for; here it must fail."""
     return Regularised(lam, radius, Random() if direction == "random" else FGSM(), equivariant=False)

@@ -12,6 +12,7 @@ N(0, (α² + σ²) I) at t_max, walks to t_min, and ends with E[x_0 | x_{t_min}]
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -36,7 +37,7 @@ def ddim(
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0,
 ) -> Iterator[Tensor]:
     """DDIM with noise share eta: deterministic at 0, ancestral at 1."""
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
         x0, eps = denoiser.predict(x, t)
         if eta == 0:
@@ -67,12 +68,15 @@ def prior(schedule: Schedule, shape: Sequence[int], generators: Generators, like
 
 
 @torch.no_grad()
-def walk_to_data(walk: Walk, denoiser: Denoiser, x: Tensor, nfe: int, generators: Generators = None) -> Iterator[Tensor]:
+def walk_to_data(
+    walk: Walk, denoiser: Denoiser, x: Tensor, nfe: int, generators: Generators = None
+) -> Iterator[Tensor]:
     """From x at t_max to E[x_0 | x_{t_min}]: nfe states, one evaluation of the denoiser each."""
     times = grid(denoiser.schedule, nfe)
-    for x in walk(denoiser, x, times, generators):
-        yield x
-    yield denoiser.x0(x, times[-1])
+    state = x
+    for state in walk(denoiser, x, times, generators):
+        yield state
+    yield denoiser.x0(state, times[-1])
 
 
 def sample(walk: Walk, denoiser: Denoiser, x: Tensor, nfe: int, generators: Generators = None) -> Tensor:

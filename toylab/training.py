@@ -25,9 +25,9 @@ from toylab.objectives import Batch, Objective
 class Training(Settings):
     """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member."""
 
-    steps: int = Field(4000, ge=1)
-    batch: int = Field(256, ge=1)
-    lr: float = Field(1e-2, gt=0, lt=math.inf)
+    steps: int = Field(5000, ge=1)
+    batch: int = Field(384, ge=1)
+    lr: float = Field(2e-2, gt=0, lt=math.inf)
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
@@ -63,8 +63,8 @@ class Trainer:
         self.span = span or (denoiser.schedule.t_min, denoiser.schedule.t_max)
         self.ema = copy.deepcopy(denoiser).requires_grad_(False)
         self.step = 0
-        self._parameters = list(denoiser.parameters())
-        self._averages = list(self.ema.parameters())
+        self._parameters: list[Tensor] = list(denoiser.parameters())
+        self._averages: list[Tensor] = list(self.ema.parameters())
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")

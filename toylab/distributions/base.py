@@ -9,6 +9,7 @@ formula (Robbins 1956; Efron 2011):
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -89,11 +90,9 @@ class Distribution(ABC):
         s = _level(sigma, "sigma", x, lead, self.precision)
         evaluate = getattr(self._on(x.device), method)
         size = max(1, self._chunk // (self.dim * self._row_cost))
-        parts = [
-            evaluate(*part) for part in zip(rows.split(size), a.split(size), s.split(size), strict=True)
-        ]
+        parts = [evaluate(*part) for part in zip(rows.split(size), a.split(size), s.split(size), strict=True)]
         result = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return result.reshape(*lead, *result.shape[1:]).to(x.dtype)
+        return result.reshape((*lead, *result.shape[1:])).to(x.dtype)
 
     def _on(self, device: torch.device) -> Self:
         """This law with its own tensors on `device`, made once and kept."""
@@ -130,7 +129,7 @@ def device_of(generator: torch.Generator | None) -> torch.device:
     return generator.device if generator is not None else torch.device("cpu")
 
 
-def as_weights(weights: Tensor | list[float] | None, count: int) -> Tensor:
+def as_weights(weights: Tensor | Sequence[float] | None, count: int) -> Tensor:
     """Mixture weights (count,) float64 that sum to 1; equal ones by default. Raises BadInput."""
     if weights is None:
         return torch.full((count,), 1 / count, dtype=torch.float64)
@@ -138,3 +137,10 @@ def as_weights(weights: Tensor | list[float] | None, count: int) -> Tensor:
     if w.shape != (count,) or not bool((w >= 0).all()) or not 0 < float(w.sum()) < float("inf"):
         raise BadInput(f"weights must be {count} numbers of at least 0 with a positive sum, not {w.tolist()}")
     return w / w.sum()
+
+
+def draw_components(weights: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """n component indices (n,), n possibly 0, on the generator's device."""
+    if n == 0:
+        return torch.empty(0, dtype=torch.long, device=weights.device)
+    return torch.multinomial(weights, n, replacement=True, generator=generator)

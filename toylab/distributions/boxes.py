@@ -21,6 +21,7 @@ from toylab.distributions.base import Distribution, SingularLaw, device_of
 from toylab.errors import BadInput
 
 _NODES, _NODE_WEIGHTS = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(24))
+_ROOT_2 = math.sqrt(2)
 _SHORT = 1.0  # quadrature where w·max(1, |a|, |b|) is below this
 
 
@@ -110,7 +111,7 @@ def _exponent(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """log φ at the nodes of [a, b], (..., nodes), and the nodes ξ."""
     xi = _NODES.to(a)
     y = ((a + b) / 2)[..., None] + ((b - a) / 2)[..., None] * xi
-    return -0.5 * y * y - 0.5 * math.log(2 * math.pi), xi
+    return _log_phi(y), xi
 
 
 def _log_mean_quadrature(a: Tensor, b: Tensor) -> Tensor:
@@ -133,7 +134,24 @@ def _log_mass(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _mean_truncated(a: Tensor, b: Tensor) -> Tensor:
-    """E[Y] of a standard normal truncated to [a, b]."""
-    log_mass = _log_mass(a, b)
-    log_phi_a, log_phi_b = (-0.5 * v * v - 0.5 * math.log(2 * math.pi) for v in (a, b))
-    return torch.exp(log_phi_a - log_mass) - torch.exp(log_phi_b - log_mass)
+    """E[Y] = (φ(a) - φ(b)) / mass of a standard normal truncated to [a, b].
+
+    In a tail, 0 <= a, both sides are divided by φ(a): (1 - e^-δ) / (√(π/2) (erfcx(a/√2) - e^-δ erfcx(b/√2)))
+    with δ = (b² - a²)/2, which keeps its digits however far out a is.
+    """
+    flip = a + b < 0
+    low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
+    tail = low >= 0
+    near, far = torch.where(tail, low, 0.0), torch.where(tail, high, 1.0)
+    delta = (far - near) * (far + near) / 2
+    scaled_mass = torch.special.erfcx(near / _ROOT_2) - torch.exp(-delta) * torch.special.erfcx(far / _ROOT_2)
+    in_tail = -torch.expm1(-delta) / (math.sqrt(math.pi / 2) * scaled_mass)
+    low, high = torch.where(tail, -1.0, low), torch.where(tail, 1.0, high)
+    log_mass = _log_mass(low, high)
+    across = torch.exp(_log_phi(low) - log_mass) - torch.exp(_log_phi(high) - log_mass)
+    mean = torch.where(tail, in_tail, across)
+    return torch.where(flip, -mean, mean)
+
+
+def _log_phi(y: Tensor) -> Tensor:
+    return -0.5 * y * y - 0.5 * math.log(2 * math.pi)

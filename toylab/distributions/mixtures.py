@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, SingularLaw, as_weights, device_of
+from toylab.distributions.base import Distribution, SingularLaw, as_weights, device_of, draw_components
 from toylab.errors import BadInput
 
 
@@ -54,7 +54,7 @@ class GaussianMixture(Distribution):
     def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, dim) and the component each came from (n,)."""
         law = self._on(device_of(generator))
-        label = torch.multinomial(law.weights, n, replacement=True, generator=generator)
+        label = draw_components(law.weights, n, generator)
         z = torch.randn(n, self.dim, dtype=torch.float64, device=label.device, generator=generator)
         z = z * law._variances.sqrt()[label]
         if law._basis is not None:
@@ -137,7 +137,7 @@ class Mixture(Distribution):
 
     def _draw(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         weights = self.weights.to(device_of(generator))
-        label = torch.multinomial(weights, n, replacement=True, generator=generator)
+        label = draw_components(weights, n, generator)
         points = torch.empty(n, self.dim, dtype=torch.float64, device=label.device)
         for k, law in enumerate(self.laws):
             chosen = label == k

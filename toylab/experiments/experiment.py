@@ -1,14 +1,14 @@
-"""What an experiment is: presets of a configuration, a run that fills a folder, and figures of it."""
+"""What an experiment is: presets of a configuration, what it measures, and the figures of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
 from toylab.configuration import Settings, merged, validate
 from toylab.errors import BadInput, unknown
+from toylab.results import Measurement, to_csv
 from toylab.runs import Run
 
 
@@ -31,27 +31,33 @@ class RunSettings(Settings):
         raise BadInput("this experiment has no methods to choose from")
 
 
-class Runner(Protocol):
-    """Fills the folder, yielding as it goes."""
-
-    def __call__(self, settings: Any, run: Run, device: torch.device) -> Iterator[Progress]: ...
-
-
 @dataclass(frozen=True)
 class Experiment:
-    """presets: name -> what differs from the settings' defaults. untried: presets never run by the authors."""
+    """presets: name -> what differs from the settings' defaults. measure: fills the run folder, yields its
+    progress and returns the measurements. figures: names in figures.FIGURES. untried: presets that were never
+    run to their end."""
 
     settings: type[RunSettings]
     presets: Mapping[str, Mapping[str, Any]]
-    run: Runner
-    draw: Callable[[Run], list[Path]]
+    measure: Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]
+    figures: Sequence[str]
     untried: frozenset[str] = frozenset()
 
-    def configure(self, preset: str, changes: Sequence[Mapping[str, Any]] = ()) -> Any:
-        """The complete settings of a preset with changes laid over it in turn. Raises BadInput."""
+    def run(self, settings: Any, folder: Run, device: torch.device) -> Iterator[Progress]:
+        """Carry the experiment out in a folder made for these settings, and write its results.csv."""
+        measurements = yield from self.measure(settings, folder, device)
+        names = {key: folder.config[key] for key in ("experiment", "preset")}
+        folder.write("results.csv", to_csv(measurements, names, self.changed(names["preset"], settings)))
+
+    def configure(
+        self, preset: str, changes: Sequence[Mapping[str, Any]] = (), complete: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The complete settings of a preset, or of a `complete` configuration in its place, with changes laid
+        over them in turn. Raises BadInput."""
         if preset not in self.presets:
             raise BadInput(unknown("preset", preset, self.presets))
-        values: Mapping[str, Any] = validate(self.settings, self.presets[preset]).model_dump()
+        start = self.presets[preset] if complete is None else complete
+        values: Mapping[str, Any] = validate(self.settings, start).model_dump()
         for change in changes:
             values = merged(values, change)
         return validate(self.settings, values)

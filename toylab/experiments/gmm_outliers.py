@@ -5,7 +5,10 @@ not, and that invariance breaks. Each regulariser runs with the paper's settings
 random draw, and with a flat radius of one noise unit; nothing else differs between the two.
 """
 
-from toylab.experiments.study import SMOKE, MethodStudy, experiment
+from typing import Any
+
+from toylab.experiments.pipeline import study_experiment
+from toylab.experiments.study import SMOKE, MethodStudy
 
 _FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 
@@ -18,9 +21,13 @@ _METHODS = {
     "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
 }
 
-_COMMON = {"law": "three-gaussians", "contamination": {"name": "outliers", "fraction": 0.1}, "methods": _METHODS}
+_COMMON: dict[str, Any] = {
+    "law": "three-gaussians",
+    "contamination": {"name": "outliers", "fraction": 0.1},
+    "methods": _METHODS,
+}
 
-EXPERIMENT = experiment(
+EXPERIMENT = study_experiment(
     MethodStudy,
     {
         "smoke": _COMMON | SMOKE,

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from toylab.configuration import Method
 from toylab.errors import BadInput, unknown
-from toylab.experiments.study import SMOKE, Study, experiment
+from toylab.experiments.pipeline import study_experiment
+from toylab.experiments.study import SMOKE, Study
 
 
 class Lab(Study):
@@ -32,4 +33,4 @@ class Lab(Study):
         return self.model_copy(update={"baseline": "ddpm" in names, "objective": objective})
 
 
-EXPERIMENT = experiment(Lab, {"smoke": SMOKE, "default": {}})
+EXPERIMENT = study_experiment(Lab, {"smoke": SMOKE, "default": {}})

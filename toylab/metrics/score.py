@@ -20,9 +20,7 @@ def eps_mse(denoiser: Denoiser, law: Distribution, x_t: Tensor, t: float) -> Est
 
 
 @torch.no_grad()
-def leakage(
-    denoiser: Denoiser, clean: Distribution, contaminated: Distribution, x_t: Tensor, t: float
-) -> Estimate:
+def leakage(denoiser: Denoiser, clean: Distribution, contaminated: Distribution, x_t: Tensor, t: float) -> Estimate:
     """How much of the contamination was learned, over points of the contaminated law at time t:
 
         leak = E⟨ε_θ - ε_clean, ε_cont - ε_clean⟩ / E‖ε_cont - ε_clean‖²

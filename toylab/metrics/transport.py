@@ -49,5 +49,7 @@ def w2_between(x: Tensor, y: Tensor) -> float:
     """Wasserstein-2 distance of two equally weighted samples (n, d) and (m, d), exact."""
     import ot
 
+    if not bool(x.isfinite().all() and y.isfinite().all()):
+        return float("nan")
     cost = ot.dist(x.cpu().numpy(), y.cpu().numpy())  # squared Euclidean
     return float(ot.emd2([], [], cost, numItermax=10_000_000)) ** 0.5

@@ -1,0 +1,250 @@
+"""The command line: what works, what is refused, and how it exits."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from toylab import cli, runs
+from toylab.errors import BadInput
+
+TINY = [
+    "--set", "training.steps=6", "--set", "training.batch=16", "--set", "network.width=8", "--set", "nfe=3",
+    "--set", "samples=60", "--set", "evaluation.levels=2", "--set", "evaluation.points=20",
+    "--set", "evaluation.pair=30", "--set", "size=100", "--seeds", "2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["toylab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run of gmm-outliers with two methods, made by the command itself."""
+    out = tmp_path_factory.mktemp("runs")
+    command = [
+        sys.executable,
+        "-m",
+        "toylab",
+        "run",
+        "gmm-outliers",
+        "--preset",
+        "smoke",
+        "--methods",
+        "ddpm,robust-adv",
+    ]
+    subprocess.run([*command, *TINY, "--out", str(out)], check=True, capture_output=True)
+    (folder,) = out.iterdir()
+    return folder
+
+
+def test_help_and_list_import_neither_torch_nor_pandas_nor_ot():
+    for arguments in (["--help"], ["list"], ["run", "--help"]):
+        code = (
+            "import sys; sys.argv = ['toylab', *ARGUMENTS]\n"
+            "from toylab.cli import main\n"
+            "try: main()\n"
+            "except SystemExit as stop: assert stop.code == 0\n"
+            "heavy = {'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+            "assert not heavy, heavy"
+        )
+        code = code.replace("ARGUMENTS", repr(arguments))
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_list_names_everything(toylab):
+    code, out, _ = toylab("list")
+    assert code == 0
+    for name in ("gmm-outliers", "lab", "robust-adv", "three-gaussians", "outliers", "cosine", "ddim", "leakage"):
+        assert name in out
+
+
+def test_run_writes_the_folder(finished: Path):
+    for name in (
+        "config.json", "environment.json", "results.csv", "timings.csv", "samples.npz", "fields.npz", "log.txt",
+        "finished.json", "weights/ddpm.safetensors", "weights/robust-adv.safetensors",
+        *(f"figures/{name}.png" for name in ("samples", "score-error", "outlier-mass", "score-field")),
+        *(f"figures/{name}.svg" for name in ("samples", "score-error", "outlier-mass", "score-field")),
+    ):  # fmt: skip
+        assert (finished / name).stat().st_size > 0
+    environment = json.loads((finished / "environment.json").read_text())
+    assert {"toylab", "sources", "packages", "device", "threads", "seed"} <= set(environment)
+    assert not list(finished.rglob("*.part"))
+
+
+def test_a_finished_run_is_reused(toylab, finished: Path):
+    before = (finished / "results.csv").stat().st_mtime_ns
+    code, out, _ = toylab(
+        "run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY, "--out", finished.parent
+    )
+    assert code == 0
+    assert "reusing the run finished 20" in out
+    assert (finished / "results.csv").stat().st_mtime_ns == before
+
+
+def test_fresh_runs_and_a_repetition_from_config_json_are_byte_equal(toylab, finished: Path, tmp_path: Path):
+    expected = (finished / "results.csv").read_bytes()
+    arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY]
+    for out in (tmp_path / "a", tmp_path / "a"):
+        assert toylab(*arguments, "--fresh", "--out", out)[0] == 0
+    assert toylab("run", "gmm-outliers", "--config", finished / "config.json", "--out", tmp_path / "b")[0] == 0
+    folders = [*(tmp_path / "a").iterdir(), *(tmp_path / "b").iterdir()]
+    assert len(folders) == 3
+    assert [(folder / "results.csv").read_bytes() == expected for folder in folders] == [True] * 3
+
+
+def test_an_interrupted_run_goes_on(toylab, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from toylab.experiments import pipeline
+
+    arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY, "--out", tmp_path]
+    original = pipeline.measure
+    monkeypatch.setattr(pipeline, "measure", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, _, err = toylab(*arguments)
+    assert code == 130
+    assert "goes on" in err
+    (folder,) = tmp_path.iterdir()
+    with pytest.raises(BadInput, match="not finished"):
+        runs.load(folder)
+    monkeypatch.setattr(pipeline, "measure", original)
+    assert toylab(*arguments)[0] == 0
+    assert list(tmp_path.iterdir()) == [folder]
+    assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
+def test_a_failing_run_exits_1_with_one_line(toylab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from toylab.experiments import pipeline
+
+    monkeypatch.setattr(pipeline, "measure", lambda *a: (_ for _ in ()).throw(RuntimeError("out of\nmemory")))
+    code, _, err = toylab("run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm", *TINY, "--out", tmp_path)
+    assert code == 1
+    assert err.startswith("error: the run failed: out of memory (see ")
+    assert "Traceback" in next(tmp_path.rglob("log.txt")).read_text()
+
+
+def test_runs_of_other_sources_are_left_alone(toylab, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm", *TINY, "--out", tmp_path]
+    assert toylab(*arguments)[0] == 0
+    monkeypatch.setattr(runs, "sources_hash", lambda: "other")
+    assert toylab(*arguments)[0] == 0
+    assert sorted(p.name[-2:] for p in tmp_path.iterdir())[0] == "-2"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_show(toylab, finished: Path):
+    code, out, _ = toylab("show", finished)
+    assert code == 0
+    assert "gmm-outliers (smoke), seeds 0 to 1" in out
+    assert "outlier mass" in out
+    assert "samples.png" in out
+    code, out, _ = toylab("show", finished, "--markdown")
+    assert code == 0
+    assert out.startswith("| method | outlier mass |")
+
+
+def test_sample(toylab, finished: Path, tmp_path: Path):
+    target = tmp_path / "x.npz"
+    code, out, _ = toylab("sample", finished, "--method", "robust-adv", "-n", 7, "-o", target)
+    assert code == 0
+    assert "7 samples of robust-adv" in out
+    with np.load(target) as stored:
+        assert stored["samples"].shape == (7, 2)
+        assert np.isfinite(stored["samples"]).all()
+
+
+def test_a_loaded_denoiser_is_the_trained_one(finished: Path):
+    run = runs.load(finished)
+    x, t = torch.randn(1, 5, 2), 0.3
+    both = [run.denoiser("robust-adv", seed).eps(x, t) for seed in (0, 1)]
+    assert both[0].shape == (1, 5, 2)
+    assert not torch.allclose(*both)
+    weights = run.load_tensors("weights/robust-adv.safetensors")
+    assert torch.equal(
+        run.denoiser("robust-adv", 1).state_dict()["network.layers.0.weight"][0], weights["network.layers.0.weight"][1]
+    )
+    assert list(run.results["method"].unique())[:2] == ["ddpm", "robust-adv"]
+    with pytest.raises(BadInput, match="unknown method 'dpm'; did you mean 'ddpm'"):
+        run.denoiser("dpm")
+    with pytest.raises(BadInput, match="unknown seed"):
+        run.denoiser("ddpm", 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "gmm-outlier"], "unknown experiment 'gmm-outlier'; did you mean 'gmm-outliers'?"),
+        (["run", "gmm-outliers", "--preset", "smok"], "unknown preset 'smok'; did you mean 'smoke'?"),
+        (["run", "gmm-outliers", "--methods", "ddpm,robust"], "unknown method 'robust'; did you mean 'robust-"),
+        (["run", "gmm-outliers", "--methods", ""], "unknown method ''"),
+        (["run", "gmm-outliers", "--set", "training.stepz=3"], "training: unknown key 'stepz'; did you mean 'steps'?"),
+        (["run", "gmm-outliers", "--set", "methods.ddpm.lam=3"], "methods.ddpm: unknown key 'lam'"),
+        (["run", "gmm-outliers", "--set", "methods.robust-adv.lam=-1"], "lam must be finite and at least 0"),
+        (["run", "gmm-outliers", "--set", "training.steps=0"], "training.steps: Input should be greater than or equal"),
+        (["run", "gmm-outliers", "--set", "contamination.fraction=2"], "fraction must be between 0 and 1"),
+        (["run", "gmm-outliers", "--set", "evaluation.ratio_high=1e9"], "spans"),
+        (["run", "gmm-outliers", "--set", "steps"], "--set takes key=value"),
+        (["run", "gmm-outliers", "--set", "sampler=euler"], "unknown sampler 'euler'"),
+        (["run", "gmm-outliers", "--set", "sampler.eta=2"], "eta"),
+        (["run", "gmm-outliers", "--seeds", "0"], "seeds: Input should be greater than or equal to 1"),
+        (["run", "gmm-outliers", "--seed", "x"], "seed"),
+        (["run", "gmm-outliers", "--config", "missing.toml"], "cannot read the configuration missing.toml"),
+        (["run", "gmm-outliers", "--device", "gpu"], "unknown device 'gpu'"),
+        (["run", "lab", "--set", "law=three-gausians"], "did you mean 'three-gaussians'?"),
+        (["run", "lab", "--methods", "invariance"], "unknown method 'invariance'"),
+        (["run"], "Missing argument"),
+        (["rum"], "No such command"),
+        (["run", "gmm-outliers", "--sed", "1"], "No such option"),
+        (["show", "nowhere"], "nowhere is no run folder"),
+        (["sample", "nowhere", "--method", "ddpm", "-o", "x.npz"], "no run folder"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_exit_2_and_no_folder(toylab, tmp_path: Path, monkeypatch, arguments, message: str):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = toylab(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_one_is_refused(toylab, tmp_path: Path):
+    code, _, err = toylab("run", "gmm-outliers", "--device", "cuda", "--out", tmp_path / "runs")
+    assert (code, err) == (2, "error: there is no cuda device here; allowed: auto, cpu\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_out_is_refused(toylab, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    code, _, err = toylab("run", "gmm-outliers", "--preset", "smoke", "--out", tmp_path / "file")
+    assert code == 2
+    assert err == f"error: cannot write to {tmp_path / 'file'}: Not a directory\n"
+
+
+def test_a_configuration_of_another_experiment_is_refused(toylab, finished: Path, tmp_path: Path):
+    code, _, err = toylab("run", "lab", "--config", finished / "config.json", "--out", tmp_path / "runs")
+    assert code == 2
+    assert "is a configuration of gmm-outliers, not of lab" in err
+
+
+def test_bad_output_for_samples_is_refused(toylab, finished: Path, tmp_path: Path):
+    for target in ("x.txt", "no/such/x.npz"):
+        code, _, err = toylab("sample", finished, "--method", "ddpm", "-o", tmp_path / target)
+        assert code == 2
+        assert "-o must name a .npz file" in err

@@ -1,0 +1,287 @@
+"""Contracts every law keeps, and independent oracles for each family."""
+
+import math
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+import torch
+
+from tests.conftest import ALL_LAWS, DIAGONAL, FULL
+from toylab.distributions import Box, Convolved, Distribution, GaussianMixture, Mixture, SingularLaw
+from toylab.errors import BadInput
+
+LEVELS = [(1.0, 0.0), (1.0, 0.01), (0.9, 0.3), (0.3, 0.95), (1e-3, 1.0), (0.0, 1.0)]
+
+
+def points_of(law: Distribution, alpha: float, sigma: float, n: int = 200) -> torch.Tensor:
+    """Points of αX + σZ, and far ones."""
+    g = torch.Generator().manual_seed(1)
+    x = alpha * law.sample(n, g) + sigma * torch.randn(n, law.dim, dtype=torch.float64, generator=g)
+    return torch.cat([x, 3 * x + 0.5]) if sigma else x
+
+
+def smallest_std(law: Distribution, alpha: float, sigma: float) -> float:
+    """The smallest standard deviation of αX + σZ given a component."""
+    if isinstance(law, GaussianMixture):
+        return float((alpha**2 * law._variances.min() + sigma**2).sqrt())
+    if isinstance(law, Mixture):
+        return min(smallest_std(part, alpha, sigma) for part in law.laws)
+    if isinstance(law, Convolved):
+        return math.hypot(sigma, alpha * law.std)
+    return sigma or 1.0
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), LEVELS)
+def test_score_is_the_gradient_of_log_prob(law: Distribution, alpha: float, sigma: float):
+    x = points_of(law, alpha, sigma).requires_grad_()
+    (gradient,) = torch.autograd.grad(law.log_prob(x, alpha, sigma).sum(), x)
+    score = law.score(x, alpha, sigma)
+    tolerance = 1e-8 * score.norm(dim=-1) + 1e-8 / smallest_std(law, alpha, sigma)
+    assert ((gradient - score).norm(dim=-1) <= tolerance).all()
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), LEVELS[1:])
+def test_tweedie(law: Distribution, alpha: float, sigma: float):
+    x = points_of(law, alpha, sigma)
+    score, x0 = law.score(x, alpha, sigma), law.denoise(x, alpha, sigma)
+    torch.testing.assert_close(alpha * x0, x + sigma**2 * score, rtol=1e-10, atol=1e-12)
+
+
+def test_denoise_at_alpha_zero_is_the_mean(law: Distribution):
+    x = torch.randn(5, law.dim, dtype=torch.float64)
+    torch.testing.assert_close(law.denoise(x, 0.0, 1.0), law.mean.expand(5, -1))
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.0), (0.8, 0.6)])
+@pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if law.dim <= 2])
+def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
+    """By scipy's adaptive quadrature, cut at the edges of the supports so that every piece is smooth."""
+    law = ALL_LAWS[name]
+    if law.dim == 1:
+        points = [-6.0, -2.0, -1.0, 0.0, 1.0, 2.0, 6.0]
+        pieces = zip([-15.0, *(alpha * p for p in points)], [*(alpha * p for p in points), 15.0], strict=True)
+        total = sum(
+            scipy.integrate.quad(
+                lambda v: float(law.log_prob(torch.tensor([v], dtype=torch.float64), alpha, sigma).exp()),
+                a, b, epsabs=1e-10,
+            )[0]
+            for a, b in pieces
+        )  # fmt: skip
+    else:
+        edges = np.unique(
+            [-12.0, -6.0 * alpha, -3.0 * alpha, -alpha, 0.0, 0.5 * alpha, alpha, 3.0 * alpha, 6.0 * alpha, 12.0]
+        )
+
+        def density(v: np.ndarray) -> np.ndarray:
+            x = torch.from_numpy(np.moveaxis(v, 0, -1).reshape(-1, 2).copy())
+            return law.log_prob(x, alpha, sigma).exp().numpy().reshape(v.shape[1:])
+
+        total = sum(_gauss_legendre_2d(density, a, b, c, d) for a, b in pairwise(edges) for c, d in pairwise(edges))
+    assert total == pytest.approx(1.0, abs=1e-6)
+
+
+def _gauss_legendre_2d(f, a, b, c, d) -> float:
+    nodes, weights = scipy.special.roots_legendre(60)
+    x, y = (a + b) / 2 + (b - a) / 2 * nodes, (c + d) / 2 + (d - c) / 2 * nodes
+    values = f(np.stack(np.meshgrid(x, y, indexing="ij")))
+    return float((b - a) * (d - c) / 4 * weights @ values @ weights)
+
+
+def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generator):
+    n = 200_000
+    x = law.sample(n, generator)
+    assert x.shape == (n, law.dim)
+    assert x.dtype == torch.float64
+    z = (x.mean(0) - law.mean) / (x.std(0) / n**0.5)
+    assert (z.abs() < 4.5).all()
+    products = torch.einsum("ni,nj->nij", x - law.mean, x - law.mean)
+    z = (products.mean(0) - law.cov) / (products.std(0) / n**0.5)
+    assert (z.abs() < 4.5).all()
+
+
+def test_samples_follow_the_density(law: Distribution, generator: torch.Generator):
+    """E log p over samples equals the cross moments of a second route: E score·(x - mean) = -d (Stein)."""
+    n, sigma = 100_000, 0.5
+    x = law.sample(n, generator) + sigma * torch.randn(n, law.dim, dtype=torch.float64, generator=generator)
+    terms = (law.score(x, 1.0, sigma) * (x - law.mean)).sum(-1) + law.dim
+    assert abs(terms.mean() / (terms.std() / n**0.5)) < 4.5
+
+
+def test_posterior_mean_against_monte_carlo(law: Distribution, generator: torch.Generator):
+    """E[X | x] by self-normalised importance sampling from the law itself."""
+    alpha, sigma, n = 0.7, 0.7, 200_000
+    prior = law.sample(n, generator)
+    x = alpha * law.sample(3, generator) + sigma * torch.randn(3, law.dim, dtype=torch.float64, generator=generator)
+    for row in x:
+        w = (-(row - alpha * prior).square().sum(-1) / (2 * sigma**2)).softmax(0)[:, None]
+        estimate = (w * prior).sum(0)
+        stderr = (w * (prior - estimate)).square().sum(0).sqrt()
+        assert ((estimate - law.denoise(row, alpha, sigma)).abs() < 5 * stderr).all()
+
+
+def test_levels_per_row_equal_one_at_a_time(law: Distribution):
+    x = torch.randn(3, 4, law.dim, dtype=torch.float64)
+    alpha, sigma = torch.rand(4) + 0.1, torch.rand(3, 1) + 0.1
+    for method in (law.log_prob, law.score, law.denoise):
+        together = method(x, alpha, sigma)
+        for i in range(3):
+            for j in range(4):
+                alone = method(x[i, j], float(alpha[j]), float(sigma[i, 0]))
+                torch.testing.assert_close(together[i, j], alone, rtol=1e-12, atol=1e-12)
+
+
+def test_chunks_change_nothing(law: Distribution, monkeypatch: pytest.MonkeyPatch):
+    x = torch.randn(50, law.dim, dtype=torch.float64)
+    whole = law.score(x, 0.8, 0.6)
+    monkeypatch.setattr(type(law), "_chunk", 7 * law.dim * law._row_cost)
+    torch.testing.assert_close(law.score(x, 0.8, 0.6), whole, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtype_follows_the_points(law: Distribution, dtype: torch.dtype):
+    x = torch.randn(5, law.dim, dtype=dtype)
+    exact = law.score(x.double(), 0.8, 0.6)
+    for result in (law.score(x, 0.8, 0.6), law.denoise(x, 0.8, 0.6), law.log_prob(x, 0.8, 0.6)):
+        assert result.dtype == dtype
+        assert result.isfinite().all()
+    torch.testing.assert_close(law.score(x, 0.8, 0.6).double(), exact, rtol=1e-6, atol=1e-6)
+
+
+def test_same_generator_same_samples(law: Distribution):
+    first, second = (law.sample(10, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_bad_points_and_levels_are_refused(law: Distribution):
+    x = torch.zeros(4, law.dim + 1)
+    with pytest.raises(ValueError, match="have shape"):
+        law.log_prob(x)
+    x = torch.zeros(4, law.dim)
+    with pytest.raises(ValueError, match="sigma must be"):
+        law.score(x, 1.0, -0.1)
+    with pytest.raises(ValueError, match="does not broadcast"):
+        law.score(x, torch.ones(3), 1.0)
+
+
+# -- oracles --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.0), (0.6, 0.8)])
+@pytest.mark.parametrize("law", [FULL, DIAGONAL])
+def test_gaussian_mixture_against_scipy(law: GaussianMixture, alpha: float, sigma: float):
+    x = points_of(law, alpha, sigma, 50)
+    identity = np.eye(law.dim)
+    density = sum(
+        float(w)
+        * scipy.stats.multivariate_normal(alpha * m.numpy(), alpha**2 * c.numpy() + sigma**2 * identity).pdf(x.numpy())
+        for w, m, c in zip(law.weights, law.means, law._covariances(), strict=True)
+    )
+    np.testing.assert_allclose(law.log_prob(x, alpha, sigma).exp().numpy(), density, rtol=1e-10)
+
+
+def test_isotropic_diagonal_and_full_agree():
+    means, x = torch.randn(3, 2).double(), torch.randn(20, 2).double()
+    laws = [
+        GaussianMixture(means, std=0.4),
+        GaussianMixture(means, std=[0.4, 0.4, 0.4]),
+        GaussianMixture(means, std=torch.full((3, 2), 0.4)),
+        GaussianMixture(means, cov=0.16 * torch.eye(2)),
+    ]
+    for law in laws[1:]:
+        torch.testing.assert_close(law.score(x, 0.9, 0.2), laws[0].score(x, 0.9, 0.2))
+        torch.testing.assert_close(law.log_prob(x, 0.9, 0.2), laws[0].log_prob(x, 0.9, 0.2))
+        torch.testing.assert_close(law.cov, laws[0].cov)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.7, -1.001, 1.5, -4.0, 30.0])
+@pytest.mark.parametrize(("alpha", "sigma"), [(1, 1e-3), (1, 0.3), (0.5, 1.0), (1e-2, 1.0), (1e-5, 1.0), (0.3, 0.3)])
+def test_box_against_50_digits(x: float, alpha: float, sigma: float):
+    """log p, score and posterior mean by mpmath's quadrature of the convolution, an independent route."""
+    law = Box(-1.0, 2.0)
+    with mpmath.workdps(50):
+        a, s, y = mpmath.mpf(alpha), mpmath.mpf(sigma), mpmath.mpf(x)
+        peak = min(max(y / a, mpmath.mpf(-1)), mpmath.mpf(2))
+        width = s / a
+        cuts = sorted({mpmath.mpf(-1), mpmath.mpf(2)} | {
+            v for k in (-12, -3, -1, 0, 1, 3, 12) if -1 < (v := peak + k * width) < 2
+        } | {v for k in (1, 10, 100) for v in (peak + width**2 / k, peak - width**2 / k) if -1 < v < 2})  # fmt: skip
+        top = -((y - a * peak) ** 2) / (2 * s**2)
+        moments = [
+            mpmath.quad(lambda u, k=k: u**k * mpmath.exp(-((y - a * u) ** 2) / (2 * s**2) - top), cuts) for k in (0, 1)
+        ]
+        log_p = float(mpmath.log(moments[0] / (3 * s * mpmath.sqrt(2 * mpmath.pi))) + top)
+        mean = moments[1] / moments[0]
+        score = float((a * mean - y) / s**2)
+    point = torch.tensor([x], dtype=torch.float64)
+    assert float(law.log_prob(point, alpha, sigma)) == pytest.approx(log_p, rel=1e-9, abs=1e-9)
+    assert float(law.score(point, alpha, sigma)) == pytest.approx(score, rel=1e-9, abs=1e-9 / sigma)
+    assert float(law.denoise(point, alpha, sigma)) == pytest.approx(float(mean), abs=1e-9 * max(1, sigma / alpha))
+
+
+def test_box_without_noise():
+    law = Box([-1.0, 0.0], [1.0, 4.0])
+    x = torch.tensor([[0.0, 1.0], [2.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(law.log_prob(x), torch.tensor([-math.log(8.0), -math.inf]).double())
+    score = law.score(x)
+    assert (score[0] == 0).all()
+    assert score[1, 0].isnan()
+
+
+def test_convolved_gaussian_is_a_gaussian():
+    x = torch.randn(20, 2, dtype=torch.float64)
+    inner = GaussianMixture([[1.0, -1.0]], std=0.3)
+    outer, expected = Convolved(inner, 0.4), GaussianMixture([[1.0, -1.0]], std=0.5)
+    for method in ("log_prob", "score", "denoise"):
+        torch.testing.assert_close(getattr(outer, method)(x, 0.8, 0.6), getattr(expected, method)(x, 0.8, 0.6))
+    torch.testing.assert_close(outer.cov, expected.cov)
+
+
+def test_responsibilities_follow_bayes(generator: torch.Generator):
+    """Among samples whose responsibility is near one half, that share of the labels is the component's."""
+    law = GaussianMixture([[0.0, 0.0], [1.0, 0.5]], cov=[[[1.0, 0.5], [0.5, 0.4]], [[0.2, 0.0], [0.0, 0.05]]])
+    x, label = law.sample_labelled(100_000, generator)
+    r = law.responsibilities(x)[:, 1]
+    near = (r - 0.5).abs() < 0.2
+    gap = (label[near] == 1).double() - r[near]
+    assert len(gap) > 1000
+    assert abs(gap.mean() / (gap.std() / len(gap) ** 0.5)) < 4
+
+
+def test_singular_laws_say_so():
+    plane = GaussianMixture([[0.0, 0.0]], cov=[[1.0, 1.0], [1.0, 1.0]])
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    with pytest.raises(SingularLaw, match="sigma = 0"):
+        plane.log_prob(x)
+    assert plane.score(x, 1.0, 0.1).isfinite().all()
+    with pytest.raises(SingularLaw, match="single point"):
+        Box(-1.0, 1.0).log_prob(x[:, :1], 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: GaussianMixture([0.0, 1.0], std=1.0), "means must be"),
+        (lambda: GaussianMixture([[math.nan, 1.0]], std=1.0), "means must be finite"),
+        (lambda: GaussianMixture([[0.0]]), "exactly one of"),
+        (lambda: GaussianMixture([[0.0]], std=1.0, cov=[[1.0]]), "exactly one of"),
+        (lambda: GaussianMixture([[0.0]], std=-1.0), "at least 0"),
+        (lambda: GaussianMixture([[0.0, 0.0]], std=[1.0, 2.0, 3.0]), "std must be"),
+        (lambda: GaussianMixture([[0.0, 0.0]], cov=[[1.0, 2.0], [2.0, 1.0]]), "positive semidefinite"),
+        (lambda: GaussianMixture([[0.0, 0.0]], cov=[[1.0, 0.2], [0.0, 1.0]]), "symmetric"),
+        (lambda: GaussianMixture([[0.0], [1.0]], std=1.0, weights=[1.0]), "weights must be"),
+        (lambda: GaussianMixture([[0.0], [1.0]], std=1.0, weights=[1.0, -1.0]), "weights must be"),
+        (lambda: Box(1.0, -1.0), "below its high"),
+        (lambda: Box([0.0, 0.0], [1.0]), "both be"),
+        (lambda: Box(0.0, math.inf), "finite"),
+        (lambda: Mixture([Box(0.0, 1.0), FULL]), "one dimension"),
+        (lambda: Mixture([]), "one dimension"),
+        (lambda: Convolved(FULL, -0.1), "std must be"),
+    ],
+)
+def test_constructors_validate(build, message: str):
+    with pytest.raises(BadInput, match=message):
+        build()

@@ -1,0 +1,140 @@
+"""Every experiment, small; and what the lab's combinations allow."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from toylab import figures, index, runs
+from toylab.experiments.experiment import Experiment
+from toylab.results import interval
+from toylab.runs import Run
+
+TINY = {
+    "training": {"steps": 4, "batch": 16},
+    "network": {"width": 8, "depth": 1},
+    "nfe": 3,
+    "samples": 60,
+    "size": 100,
+    "seeds": 2,
+    "evaluation": {"levels": 2, "points": 20, "pair": 30},
+}
+
+
+def carry_out(name: str, root: Path, preset: str, *changes: dict, draw: bool = False) -> Run:
+    experiment: Experiment = index.EXPERIMENTS.load(name)
+    settings = experiment.configure(preset, changes)
+    config = {"experiment": name, "preset": preset, **settings.model_dump(mode="json")}
+    folder = runs.open_run(root, config, torch.device("cpu"))
+    progress = list(experiment.run(settings, folder, torch.device("cpu")))
+    assert progress[-1].done == pytest.approx(progress[-1].total)
+    assert all(a.done <= b.done for a, b in pairwise(progress))
+    if draw:
+        figures.draw(folder, experiment.figures)
+    folder.finish()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [(n, p) for n in index.EXPERIMENTS for p in index.EXPERIMENTS.load(n).presets]
+)
+def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path: Path):
+    """A dry run: two steps of training and of sampling, two seeds; networks and methods as in the preset."""
+    dry = {"training": {"steps": 2}, "nfe": 2, "samples": 60, "seeds": 2}
+    run = carry_out(name, tmp_path, preset, dry, {"evaluation": {"levels": 2, "points": 20, "pair": 30}})
+    assert {row["method"] for row in run.rows} >= {*run.methods, "exact-clean", "clean-samples"}
+
+
+@pytest.mark.parametrize("law", index.LAWS)
+@pytest.mark.parametrize("contamination", index.CONTAMINATIONS)
+def test_lab_takes_any_law_and_contamination(law: str, contamination: str, tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"law": law, "contamination": contamination})
+    measured = {row["metric"] for row in run.rows if row["method"] == "robust-adv"}
+    assert {"eps-mse", "jacobian-error", "w2", "outlier-mass"} <= measured
+    assert ("leakage" in measured) == (contamination != "none")
+    assert ("mode-width-1" in measured) == (law != "box")
+
+
+@pytest.mark.parametrize("objective", index.OBJECTIVES)
+@pytest.mark.parametrize("schedule", index.SCHEDULES)
+@pytest.mark.parametrize("sampler", index.SAMPLERS)
+def test_lab_takes_any_objective_schedule_and_sampler(objective: str, schedule: str, sampler: str, tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"objective": objective, "schedule": schedule, "sampler": sampler})
+    assert run.methods == sorted({"ddpm", objective})
+    (mass,) = {row["sampler"] for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"}
+    assert mass == sampler
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_figures_in_any_dimension(dim: int, tmp_path: Path):
+    """All four on the line and in the plane; a score field has no picture beyond."""
+    law = {"name": "gaussian", "dim": dim}
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"law": law, "size": None, "contamination": "outliers"}, draw=True)
+    drawn = {path.stem for path in (run.path / "figures").iterdir()}
+    assert drawn == {"samples", "score-error", "outlier-mass"} | ({"score-field"} if dim <= 2 else set())
+
+
+def test_results_name_what_differs_from_the_preset(tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"law": "box", "seed": 5})
+    (row, *_) = run.rows
+    assert row["set.law.name"] == "box"
+    assert row["set.training.steps"] == "4"
+    assert not any(key.startswith(("set.seed", "set.schedule")) for key in row)
+    assert {r["seed"] for r in run.rows} == {"5", "6"}
+
+
+def test_references_are_exact(tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"contamination": "outliers"})
+    for method, leak in (("exact-clean", 0.0), ("exact-contaminated", 1.0)):
+        found = interval(run.rows, method, "leakage", "clean")
+        assert found is not None
+        assert found.mean == pytest.approx(leak, abs=1e-9)
+    for law in ("clean", "contaminated"):
+        found = interval(run.rows, f"exact-{law}", "eps-mse", law)
+        assert found is not None
+        assert found.mean < 1e-12
+
+
+def test_a_member_does_not_depend_on_how_many_there_are(tmp_path: Path):
+    """Seed 1 trained beside seed 0 and alone: the same data and noise, so the same results to rounding."""
+    both = carry_out("lab", tmp_path, "smoke", TINY)
+    alone = carry_out("lab", tmp_path, "smoke", TINY, {"seed": 1, "seeds": 1})
+
+    def values(run: Run) -> dict[tuple[str, ...], float]:
+        keys = ("method", "metric", "against", "t")
+        return {tuple(row[k] for k in keys): float(row["value"]) for row in run.rows if row["seed"] == "1"}
+
+    assert values(alone) == pytest.approx(values(both), rel=1e-3, abs=1e-6, nan_ok=True)
+
+
+def test_training_resumes_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Stopped in the middle of a training that writes a checkpoint after every step; weights come out the same."""
+    from toylab.experiments import pipeline
+
+    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(pipeline, "REPORT_STEPS", 1)
+    whole = carry_out("lab", tmp_path / "whole", "smoke", TINY)
+    experiment: Experiment = index.EXPERIMENTS.load("lab")
+    settings = experiment.configure("smoke", [TINY])
+    folder = runs.open_run(tmp_path / "stopped", whole.config, torch.device("cpu"))
+    for progress in experiment.run(settings, folder, torch.device("cpu")):
+        if progress.label == "training robust-adv" and (folder.path / "checkpoints/robust-adv.safetensors").exists():
+            break
+    assert not (folder.path / "weights/robust-adv.safetensors").exists()
+    resumed = carry_out("lab", tmp_path / "stopped", "smoke", TINY)
+    assert resumed.path == folder.path
+    assert "going on from step" in (folder.path / "log.txt").read_text()
+    for name in ("weights/ddpm.safetensors", "weights/robust-adv.safetensors", "results.csv"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert not list((folder.path / "checkpoints").iterdir())
+
+
+def test_configurations_are_complete(tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY)
+    config = json.loads((run.path / "config.json").read_text())
+    settings = index.EXPERIMENTS.load("lab").configure(
+        "default", [{k: v for k, v in config.items() if k not in ("experiment", "preset")}]
+    )
+    assert settings.model_dump(mode="json") == {k: v for k, v in config.items() if k not in ("experiment", "preset")}

@@ -1,0 +1,39 @@
+"""The index: every entry loads, and looking at it loads nothing."""
+
+import pytest
+
+from toylab import index
+from toylab.errors import BadInput, unknown
+
+ALL = [section for section in vars(index).values() if isinstance(section, index.Index)]
+
+
+@pytest.mark.parametrize("section", ALL, ids=lambda s: s.kind)
+def test_every_entry_loads_and_has_a_one_line_summary(section: index.Index):
+    assert len(section) > 0
+    for name, entry in section.items():
+        assert section.load(name) is not None
+        assert entry.summary
+        assert "\n" not in entry.summary
+
+
+def test_unknown_names_get_the_nearest_one():
+    with pytest.raises(BadInput, match="unknown law 'three-gausians'; did you mean 'three-gaussians'\\?"):
+        index.LAWS.load("three-gausians")
+    assert unknown("law", "zzz", ["a", "b"]) == "unknown law 'zzz'; allowed: a, b"
+
+
+def test_presets_never_run_are_labelled_in_the_list():
+    for entry, experiment in ((e, index.EXPERIMENTS.load(n)) for n, e in index.EXPERIMENTS.items()):
+        for preset in experiment.untried:
+            assert f"preset {preset} never run" in entry.summary
+
+
+def test_other_packages_add_entries(monkeypatch: pytest.MonkeyPatch):
+    from importlib import metadata
+
+    found = metadata.EntryPoint("mine", "toylab.objectives:robust_ran", "toylab.objectives")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [found] if group == "toylab.objectives" else [])
+    assert "mine" in index.OBJECTIVES
+    assert index.OBJECTIVES.load("mine")().evaluations == 2
+    assert "ddpm" in index.OBJECTIVES

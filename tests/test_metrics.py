@@ -1,0 +1,190 @@
+"""Metrics against closed forms and independent computations."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+import torch
+
+from toylab.contamination import outliers
+from toylab.denoisers import Exact
+from toylab.distributions import Box, GaussianMixture
+from toylab.distributions.named import three_gaussians
+from toylab.index import METRICS
+from toylab.metrics import Estimate
+from toylab.metrics.robustness import Region, mode_weight, mode_width, outlier_mass
+from toylab.metrics.score import eps_mse, leakage
+from toylab.metrics.smoothness import eps_jacobian, jacobian_error
+from toylab.metrics.transport import w2, w2_between, w2_floor
+from toylab.schedules import DDPM
+
+CLEAN = three_gaussians()
+SEEN = outliers(CLEAN, 0.1)
+T = DDPM().time(0.5)
+
+
+@pytest.fixture(scope="module")
+def region() -> Region:
+    return Region(CLEAN, torch.Generator().manual_seed(0))
+
+
+def noised(law, n: int = 500, members: int = 2) -> torch.Tensor:
+    alpha, sigma = DDPM()(T)
+    g = torch.Generator().manual_seed(5)
+    x0 = law.sample(members * n, g).reshape(members, n, -1)
+    return alpha * x0 + sigma * torch.randn(x0.shape, dtype=torch.float64, generator=g)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_contract(name: str, region: Region):
+    """Every metric gives an Estimate with a leading axis of members, and without members its first entry."""
+    metric = METRICS.load(name)
+    samples = SEEN.sample(1000, torch.Generator().manual_seed(1)).reshape(2, 500, 2)
+
+    def values(members: slice | int) -> dict[str, object]:
+        seeds = range(2)[members] if isinstance(members, slice) else [members]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return {
+            "denoiser": Exact(SEEN, DDPM()), "x_t": noised(SEEN)[members], "t": T, "law": CLEAN, "clean": CLEAN,
+            "contaminated": SEEN, "samples": samples[members], "region": region, "modal_region": region,
+            "generators": generators if isinstance(members, slice) else generators[0], "size": 100,
+        }  # fmt: skip
+
+    needs = inspect.signature(metric).parameters
+    both, first = (metric(**{need: values(members)[need] for need in needs}) for members in (slice(None), 0))
+    assert isinstance(both, Estimate)
+    assert both.value.shape == both.stderr.shape
+    assert len(both.value) == 2
+    assert both.value.dtype == torch.float64
+    assert (both.stderr >= 0).all()
+    torch.testing.assert_close(both.value[0], first.value)
+    torch.testing.assert_close(both.stderr[0], first.stderr)
+
+
+def test_errors_of_the_exact_denoiser_vanish():
+    x_t = noised(CLEAN)
+    for metric in (eps_mse, jacobian_error):
+        assert metric(Exact(CLEAN, DDPM()), CLEAN, x_t, T).value.max() < 1e-20
+    assert leakage(Exact(CLEAN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value.abs().max() < 1e-12
+    torch.testing.assert_close(leakage(Exact(SEEN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value, torch.ones(2).double())
+
+
+def test_eps_mse_between_two_gaussians_in_closed_form():
+    """ε = σ(x - αm)/(α²s² + σ²): the gap of two of them is affine in x, its square a Gaussian moment."""
+    one, two = GaussianMixture([[0.0]], std=1.0), GaussianMixture([[0.5]], std=0.7)
+    alpha, sigma = (float(level) for level in DDPM()(T))
+    v1, v2 = alpha**2 + sigma**2, 0.49 * alpha**2 + sigma**2
+    slope, offset = sigma * (1 / v1 - 1 / v2), sigma * alpha * 0.5 / v2
+    expected = slope**2 * v2 + (slope * alpha * 0.5 + offset) ** 2
+    n = 200_000
+    x_t = noised(two, n, 1)
+    estimate = eps_mse(Exact(one, DDPM()), two, x_t, T)
+    assert abs(float(estimate.value[0]) - expected) < 4 * float(estimate.stderr[0])
+
+
+def test_jacobian_of_eps_is_the_negative_hessian():
+    x = noised(CLEAN, 20, 1)[0]
+    alpha, sigma = (float(level) for level in DDPM()(T))
+    hessian = torch.stack([torch.func.hessian(lambda y: CLEAN.log_prob(y, alpha, sigma))(point) for point in x])
+    torch.testing.assert_close(eps_jacobian(Exact(CLEAN, DDPM()), x, T), -(sigma**2) * hessian)
+
+
+def test_jacobian_error_between_two_gaussians():
+    one, two = GaussianMixture([[0.0, 0.0]], std=1.0), GaussianMixture([[0.0, 0.0]], std=[[0.5, 1.0]])
+    alpha, sigma = (float(level) for level in DDPM()(T))
+    gap = sigma**2 / (alpha**2 + sigma**2) - sigma**2 / (0.25 * alpha**2 + sigma**2)
+    estimate = jacobian_error(Exact(one, DDPM()), two, noised(two), T)
+    torch.testing.assert_close(estimate.value, torch.full((2,), gap**2 / 2, dtype=torch.float64))
+
+
+def test_w2_against_the_assignment_problem():
+    """Between equal samples optimal transport is an assignment: scipy solves it by another algorithm."""
+    x, y = (torch.randn(60, 2, dtype=torch.float64) + k for k in range(2))
+    cost = ((x[:, None] - y[None]) ** 2).sum(-1).numpy()
+    rows, columns = scipy.optimize.linear_sum_assignment(cost)
+    assert w2_between(x, y) == pytest.approx(math.sqrt(cost[rows, columns].mean()), rel=1e-9)
+
+
+def test_w2_in_one_dimension_is_that_of_the_sorted_samples():
+    x, y = torch.randn(500, 1, dtype=torch.float64), 2 * torch.randn(500, 1, dtype=torch.float64)
+    expected = (x.sort(0).values - y.sort(0).values).square().mean().sqrt()
+    assert w2_between(x, y) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_w2_of_a_shifted_gaussian(generator: torch.Generator):
+    """W2 of N(0, I) and N(m, I) is |m|; finite samples overestimate it by less than the floor."""
+    law = GaussianMixture([[0.0, 0.0]], std=1.0)
+    estimate = w2(law.sample(4000, generator) + 3.0, law, generator)
+    floor = w2_floor(law, generator, 1000, 8)
+    distance = 3 * math.sqrt(2)
+    assert distance - 4 * float(estimate.stderr) < float(estimate.value) < distance + float(floor.value)
+
+
+def test_w2_of_samples_that_are_not_finite_is_nan():
+    assert math.isnan(w2_between(torch.tensor([[math.nan, 0.0]]), torch.zeros(1, 2)))
+
+
+def test_region_of_a_gaussian_in_closed_form():
+    """The 99.9 % region of N(0, s²I) in the plane is the disc of radius s√(-2 log 0.001)."""
+    law = GaussianMixture([[0.0, 0.0]], std=0.5)
+    region = Region(law, torch.Generator().manual_seed(0))
+    radius = 0.5 * math.sqrt(-2 * math.log(0.001))
+    level = float(law.log_prob(torch.tensor([radius, 0.0], dtype=torch.float64)))
+    assert region.level == pytest.approx(
+        level, abs=4 * math.sqrt(0.999 / 0.001 / 1e6)
+    )  # delta method, d log p = d log q
+
+
+def test_outlier_mass_of_the_laws_themselves(region: Region):
+    """0.001 for the clean law; for the contaminated one 0.9 of that and 0.1 of the box outside three discs."""
+    n = 200_000
+    own = outlier_mass(CLEAN.sample(n, torch.Generator().manual_seed(1)), region)
+    assert abs(float(own.value) - 0.001) < 4 * math.hypot(float(own.stderr), 3.2e-5)
+    seen = outlier_mass(SEEN.sample(n, torch.Generator().manual_seed(1)), region)
+    area = 3 * math.pi * 0.3**2 * -2 * math.log(0.001)
+    assert abs(float(seen.value) - (0.9 * 0.001 + 0.1 * (1 - area / 144))) < 4 * float(seen.stderr)
+
+
+def test_samples_that_are_not_finite_are_outliers(region: Region):
+    assert float(outlier_mass(torch.tensor([[math.nan, 0.0], [math.inf, 1.0]]), region).value) == 1.0
+
+
+def test_modes_of_a_known_mixture(region: Region, generator: torch.Generator):
+    """Unequal weights and a truncated Gaussian's width: per coordinate s² (1 - c e^-c/(1 - e^-c)), c = -log 0.001."""
+    law = GaussianMixture(CLEAN.means, std=0.3, weights=[0.5, 0.3, 0.2])
+    x = law.sample(200_000, generator)
+    weight, width = mode_weight(x, region), mode_width(x, region)
+    assert ((weight.value - law.weights).abs() < 4 * weight.stderr).all()
+    c = -math.log(0.001)
+    truncated = 0.3 * math.sqrt(1 - c * math.exp(-c) / (1 - math.exp(-c)))
+    assert ((width.value - truncated).abs() < 4 * width.stderr + 1e-4).all()
+    with pytest.raises(TypeError, match="no modes"):
+        mode_weight(x, Region(Box([0.0, 0.0], [1.0, 1.0]), n=1000))
+
+
+@pytest.mark.parametrize("kind", ["mean", "ratio", "width"])
+def test_standard_errors_are_those_of_replications(kind: str, region: Region):
+    """The spread of 400 replications against the mean of their own standard errors."""
+    g = torch.Generator().manual_seed(0)
+    x = CLEAN.sample(400 * 300, g).reshape(400, 300, 2)
+    a, b = x[..., 0].square(), 1 + x[..., 1].square()
+    estimate = {
+        "mean": lambda: Estimate.of_mean(a),
+        "ratio": lambda: Estimate.of_ratio(a, b),
+        "width": lambda: Estimate(*(v[:, 0] for v in mode_width(x, region))),
+    }[kind]()
+    assert float(estimate.value.std() / estimate.stderr.mean()) == pytest.approx(1.0, abs=4 / math.sqrt(2 * 400))
+
+
+def test_average_of_independent_estimates():
+    parts = [Estimate(torch.tensor([1.0]), torch.tensor([0.3])), Estimate(torch.tensor([3.0]), torch.tensor([0.4]))]
+    average = Estimate.average(parts)
+    assert (float(average.value), float(average.stderr)) == (2.0, pytest.approx(0.25))
+
+
+def test_a_single_term_has_no_standard_error():
+    assert Estimate.of_mean(torch.tensor([[1.0]])).stderr.isnan().all()
+    assert np.isfinite(Estimate.of_mean(torch.tensor([[1.0, 2.0]])).stderr.numpy()).all()

@@ -1,0 +1,89 @@
+"""Schedules: the published tables, the endpoint rules, the inverse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from toylab.errors import BadInput
+from toylab.index import SCHEDULES
+from toylab.schedules import DDPM, Cosine, VPLinear
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_contract(name: str):
+    schedule = SCHEDULES.load(name)()
+    assert 0 < schedule.t_min < schedule.t_max <= 1
+    t = torch.linspace(0, schedule.t_max, 10_001, dtype=torch.float64)
+    alpha, sigma = schedule(t)
+    assert alpha.shape == sigma.shape == t.shape
+    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t), rtol=0, atol=1e-12)
+    assert (alpha.diff() < 0).all()
+    assert (sigma.diff() > 0).all()
+    assert (float(alpha[0]), float(sigma[0])) == (1.0, 0.0)
+    assert float(schedule(schedule.t_max)[0]) > 0
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_float32_times_lose_nothing_that_matters(name: str):
+    schedule = SCHEDULES.load(name)()
+    t = torch.linspace(schedule.t_min, schedule.t_max, 1000, dtype=torch.float64)
+    for single, double in zip(schedule(t.float()), schedule(t), strict=True):
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), double, rtol=3e-4, atol=0)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("ratio", [0.02, 0.5, 1.0, 8.0, 100.0])
+def test_time_inverts_the_schedule(name: str, ratio: float):
+    schedule = SCHEDULES.load(name)()
+    alpha, sigma = schedule(schedule.time(ratio))
+    assert float(sigma / alpha) == pytest.approx(ratio, rel=1e-9)
+    with pytest.raises(BadInput, match="spans"):
+        schedule.time(1e9)
+
+
+def test_ddpm_is_the_table_of_ho_et_al():
+    betas = np.linspace(1e-4, 0.02, 1000)
+    alphas_bar = np.cumprod(1 - betas)
+    k = torch.arange(1, 1001, dtype=torch.float64)
+    alpha, sigma = DDPM()(k / 1000)
+    np.testing.assert_allclose(alpha.numpy(), np.sqrt(alphas_bar), rtol=1e-12)
+    np.testing.assert_allclose(sigma.numpy(), np.sqrt(1 - alphas_bar), rtol=1e-12)
+
+
+def test_ddpm_between_rows_is_linear_in_log_snr():
+    schedule = DDPM()
+
+    def log_snr(t: float) -> float:
+        alpha, sigma = schedule(t)
+        return 2 * math.log(float(alpha / sigma))
+
+    assert log_snr(0.5004) == pytest.approx(0.6 * log_snr(0.5) + 0.4 * log_snr(0.501), rel=1e-10)
+    assert float(schedule(0.0005)[1]) ** 2 == pytest.approx(0.5e-4, rel=1e-10)
+
+
+def test_vp_linear_is_the_integral_of_beta():
+    alpha, _ = VPLinear()(0.3)
+    beta = np.linspace(0.1, 0.1 + 0.3 * 19.9, 100_001)
+    integral = np.trapezoid(beta, dx=0.3 / 100_000)
+    assert float(alpha) ** 2 == pytest.approx(math.exp(-integral), rel=1e-9)
+
+
+def test_cosine_is_the_published_curve():
+    def f(t: float) -> float:
+        return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    for t in (0.01, 0.4, 0.99):
+        alpha, sigma = Cosine()(t)
+        assert float(alpha) ** 2 == pytest.approx(f(t) / f(0), rel=1e-12)
+        assert float(sigma) ** 2 == pytest.approx(1 - f(t) / f(0), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: DDPM(T=1), lambda: VPLinear(beta_min=3.0, beta_max=1.0), lambda: Cosine(t_max=1.5)]
+)
+def test_parameters_are_checked(build):
+    with pytest.raises(BadInput):
+        build()

@@ -1,0 +1,149 @@
+"""The loop: members, EMA, clipping, checkpoints."""
+
+import copy
+
+import pytest
+import torch
+
+from toylab import randomness
+from toylab.data import Finite
+from toylab.denoisers import Learned
+from toylab.distributions.named import three_gaussians
+from toylab.errors import BadInput
+from toylab.index import OBJECTIVES
+from toylab.networks import MLP
+from toylab.objectives import Denoising, robust_adv
+from toylab.schedules import DDPM
+from toylab.training import Trainer, Training
+
+SETTINGS = Training(steps=12, batch=32)
+
+
+def trainer(seeds=(0, 1), settings=SETTINGS, objective=None, device="cpu") -> Trainer:
+    network = MLP(2, 16, 2, members=len(seeds), generators=randomness.streams(seeds, "weights"))
+    sources = [Finite(three_gaussians(), 100, randomness.stream(seed, "data", device)) for seed in seeds]
+    denoiser = Learned(network, DDPM(), data_std=torch.ones(len(seeds))).to(device)
+    return Trainer(denoiser, sources, objective or Denoising(), settings, seeds)
+
+
+def run(t: Trainer, until: int | None = None) -> Trainer:
+    for step in t:
+        if step.number == until:
+            break
+    return t
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_together_equals_one_by_one(name: str):
+    """Members never see each other: M at once and one by one agree to rounding."""
+    objective = OBJECTIVES.load(name)()
+    together = run(trainer((3, 4, 5), objective=objective)).ema.state_dict()
+    for member, seed in enumerate((3, 4, 5)):
+        for key, value in run(trainer((seed,), objective=objective)).ema.state_dict().items():
+            torch.testing.assert_close(value[0], together[key][member], rtol=1e-4, atol=1e-5)
+
+
+def test_same_seed_same_bits():
+    first, second = (run(trainer()).ema.state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("objective", [Denoising(), robust_adv()])
+def test_resumed_is_bit_for_bit_as_if_never_stopped(objective):
+    whole = run(trainer(objective=objective))
+    stopped = {key: value.clone() for key, value in run(trainer(objective=objective), until=5).state().items()}
+    resumed = trainer(objective=objective)
+    resumed.restore(stopped)
+    assert resumed.step == 5
+    run(resumed)
+    expected = whole.state()
+    for key, value in resumed.state().items():
+        assert torch.equal(value, expected[key]), key
+
+
+def test_lambda_zero_trains_as_ddpm_bit_for_bit():
+    plain, regularised = run(trainer()).state(), run(trainer(objective=robust_adv(lam=0.0))).state()
+    assert all(torch.equal(plain[key], regularised[key]) for key in plain)
+
+
+def test_a_diverged_member_leaves_the_others_untouched():
+    healthy = run(trainer((0, 1))).ema.state_dict()
+    sick = trainer((0, 1))
+    sick.sources[0].points.fill_(torch.nan)  # type: ignore[attr-defined]
+    after = run(sick).ema.state_dict()
+    for key in healthy:
+        if key != "data_std":
+            assert after[key][0].isnan().any()
+            assert torch.equal(after[key][1], healthy[key][1])
+
+
+def test_ema_warms_up_and_averages():
+    """Recomputed from the raw weights after every step: decay min(ema, (1 + step)/(10 + step))."""
+    t = trainer(settings=Training(steps=20, batch=32, ema=0.5))
+    average = copy.deepcopy(t.denoiser).state_dict()
+    for step in t:
+        decay = min(0.5, step.number / (9 + step.number))
+        raw = t.denoiser.state_dict()
+        average = {key: decay * average[key] + (1 - decay) * raw[key] for key in raw}
+    for key, value in t.ema.state_dict().items():
+        torch.testing.assert_close(value, average[key])
+
+
+def test_gradients_are_clipped_per_member():
+    t = trainer(settings=Training(steps=5, batch=32, clip=0.01))
+    norms = []
+    original = t._clip
+
+    def spy() -> None:
+        original()
+        norms.append(sum(p.grad.flatten(1).square().sum(1) for p in t._parameters).sqrt())
+
+    t._clip = spy  # type: ignore[method-assign]
+    run(t)
+    assert all((norm <= 0.01 * (1 + 1e-5)).all() for norm in norms)
+    assert (norms[0] > 0.0099).all()
+
+
+def test_learning_rate_warms_up_and_decays():
+    t = trainer(settings=Training(steps=100, batch=4, warmup=0.1, lr=1.0))
+    rates = [t._optimizer.param_groups[0]["lr"] for _ in t]
+    assert rates[0] < 0.2
+    assert max(rates) <= 1.0
+    assert rates[9] < max(rates)
+    assert rates[-1] < 0.001
+
+
+def test_stratified_times_cover_the_span_evenly():
+    batch = trainer(settings=Training(steps=1, batch=100))._batch()
+    t = batch.t.sort(-1).values
+    assert (t >= 1e-3).all()
+    assert (t <= 1).all()
+    torch.testing.assert_close(t.diff(dim=-1), torch.full((2, 99), 0.999 / 100), rtol=1e-3, atol=1e-6)
+
+
+def test_training_learns():
+    t = trainer(settings=Training(steps=300, batch=128))
+    losses = torch.stack([step.loss for step in t])
+    assert (losses[-50:].mean(0) < 0.6 * losses[:10].mean(0)).all()
+
+
+def test_members_must_fit():
+    network = MLP(2, 16, 2, members=2)
+    with pytest.raises(BadInput, match="do not fit"):
+        Trainer(Learned(network, DDPM()), [Finite(three_gaussians(), 10)], Denoising(), SETTINGS, [0])
+
+
+@pytest.mark.gpu
+def test_training_on_cuda_agrees_with_the_cpu_and_never_waits():
+    """No host synchronisation in the loop; the loss falls as it does on the CPU."""
+    t = trainer(settings=Training(steps=300, batch=128), device="cuda")
+    steps = iter(t)
+    losses = [next(steps).loss for _ in range(5)]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses += [step.loss for step in steps]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    cuda = torch.stack(losses)[-50:].mean(0).cpu()
+    cpu = torch.stack([step.loss for step in trainer(settings=Training(steps=300, batch=128))])[-50:].mean(0)
+    torch.testing.assert_close(cuda, cpu, rtol=0.2, atol=0)

@@ -1,0 +1,5 @@
+"""`python -m toylab` is `toylab`."""
+
+from toylab.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""What a study's settings stand for: laws, schedule, training sets, streams and untrained networks."""
+
+import math
+from functools import cached_property
+
+import torch
+
+from toylab import randomness
+from toylab.data import Endless, Finite, Source
+from toylab.denoisers import Denoiser, Learned
+from toylab.distributions import Distribution
+from toylab.experiments.measuring import Bench
+from toylab.experiments.study import Study
+from toylab.networks import MLP
+from toylab.samplers import prior, sample
+
+
+class Laboratory:
+    """Networks train on `device`; everything exact happens on `exact`, the CPU where a device has no float64."""
+
+    def __init__(self, study: Study, device: torch.device):
+        self.study, self.device = study, device
+        self.exact = torch.device("cpu") if device.type == "mps" else device
+        self.seeds = [study.seed + member for member in range(study.seeds)]
+        self.clean: Distribution = study.law.build()
+        self.seen: Distribution = study.contamination.build(self.clean)
+        self.contaminated = self.seen if self.seen is not self.clean else None
+        self.schedule = study.schedule.build()
+
+    def streams(self, purpose: str) -> list[torch.Generator]:
+        """One generator a seed, on the exact device."""
+        return randomness.streams(self.seeds, purpose, self.exact)
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The training set of each seed, the same for every method."""
+        if self.study.size is None:
+            return [Endless(self.seen) for _ in self.seeds]
+        return [Finite(self.seen, self.study.size, g, device=self.device) for g in self.streams("data")]
+
+    @cached_property
+    def data_std(self) -> torch.Tensor:
+        """Root mean variance of a coordinate, of each seed's training data (M,)."""
+        points = [s.batch(10_000, g) for s, g in zip(self.sources, self.streams("data-std"), strict=True)]
+        return torch.stack([p.var(0).mean().sqrt() for p in points])
+
+    def denoiser(self) -> Learned:
+        """An untrained denoiser, its weights drawn on the CPU so that they are the same on every device."""
+        study = self.study
+        generators = randomness.streams(self.seeds, "weights")
+        network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
+        return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
+
+    def sample(self, denoiser: Denoiser) -> torch.Tensor:
+        """(M, n, d) samples; every denoiser starts from the same noise."""
+        study, noise = self.study, self.streams("sampling")
+        x = prior(
+            self.schedule, (len(self.seeds), study.samples, self.clean.dim), noise, torch.empty(0, device=self.exact)
+        )
+        return sample(study.sampler.bind(), denoiser, x, study.nfe, noise)
+
+    def exact_samples(self, law: Distribution) -> torch.Tensor:
+        """(M, n, d) fresh samples of a law."""
+        return torch.stack([law.sample(self.study.samples, g) for g in self.streams("exact-samples")])
+
+    def bench(self) -> Bench:
+        """What the metrics need."""
+        e = self.study.evaluation
+        low, high = math.log(e.ratio_low), math.log(e.ratio_high)
+        ratios = torch.linspace(low, high, e.levels, dtype=torch.float64).exp().clamp(e.ratio_low, e.ratio_high)
+        times = [self.schedule.time(ratio) for ratio in ratios.tolist()]
+        return Bench(self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact)
