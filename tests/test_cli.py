@@ -230,6 +230,13 @@ def test_cuda_without_one_is_refused(toylab, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.gpu
+def test_smoke_on_cuda(toylab, tmp_path: Path):
+    assert toylab("run", "gmm-outliers", "--preset", "smoke", "--device", "cuda", "--out", tmp_path)[0] == 0
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "environment.json").read_text())["device"] == "cuda"
+
+
 def test_an_unwritable_out_is_refused(toylab, tmp_path: Path):
     (tmp_path / "file").write_text("")
     code, _, err = toylab("run", "gmm-outliers", "--preset", "smoke", "--out", tmp_path / "file")

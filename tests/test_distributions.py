@@ -167,6 +167,14 @@ def test_bad_points_and_levels_are_refused(law: Distribution):
         law.score(x, torch.ones(3), 1.0)
 
 
+@pytest.mark.gpu
+def test_laws_on_cuda_equal_those_on_the_cpu(law: Distribution):
+    x = law.sample(100, torch.Generator("cuda").manual_seed(0))
+    assert x.device.type == "cuda"
+    for method in (law.log_prob, law.score, law.denoise):
+        torch.testing.assert_close(method(x, 0.8, 0.6).cpu(), method(x.cpu(), 0.8, 0.6), rtol=1e-10, atol=1e-10)
+
+
 # -- oracles --------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The command line: parsing and printing only."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ _SECTIONS = (
 
 def main() -> NoReturn:
     """The entry point. Exit codes: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
+    # OpenMP's threads otherwise spin while they wait for each other: with one core taken by another process,
+    # a step of a small network then takes tens of times as long. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(standalone_mode=False)
     except BadInput as error:

@@ -70,9 +70,11 @@ class Regularised:
     direction: Direction = field(default_factory=Random)
     equivariant: bool = True
     through: bool = True
+    _off: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         at_least_zero("lam", self.lam)
+        object.__setattr__(self, "_off", not bool(torch.as_tensor(self.lam).any()))  # asked once, not in the loop
 
     @property
     def evaluations(self) -> int:
@@ -80,7 +82,7 @@ class Regularised:
         return 2 + self.direction.evaluations
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
-        if not bool(torch.as_tensor(self.lam).any()):
+        if self._off:
             return Denoising()(denoiser, batch, generator)
         x_t, alpha, sigma = _noised(denoiser, batch)
         eps = denoiser.eps(x_t, batch.t)

@@ -10,7 +10,7 @@ random draw; how these enter is ambiguous in it, and this is our reading.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class Radius:
         """alpha, sigma (M, n) -> r (M, n)."""
         s = sigma / torch.hypot(alpha, sigma)
         r = per_member(self.r0, s) * s ** per_member(self.rho, s) + per_member(self.bias, s)
-        r = torch.minimum(r, per_member(self.clip, s))
+        r = r.clamp(max=per_member(self.clip, s))
         return r * randomness.rand(r.shape, generators, r) if self.random else r
 
 
@@ -94,10 +94,12 @@ class FGSM:
         return (start.detach() + self.step * r * gradient.sign()).clamp(-r, r)
 
 
-def per_member(value: Scalar, like: Tensor) -> Tensor:
-    """A number or (M,) values, shaped to broadcast over `like` (M, ...)."""
-    v = torch.as_tensor(value, dtype=like.dtype, device=like.device)
-    return v.reshape(-1, *[1] * (like.ndim - 1))
+def per_member(value: Scalar, like: Tensor) -> Any:
+    """A number as it is; (M,) values shaped to broadcast over `like` (M, ...).
+
+    A tensor on another device is copied at every call: keep it where the training is.
+    """
+    return value.to(like).reshape(-1, *[1] * (like.ndim - 1)) if isinstance(value, Tensor) else value
 
 
 def at_least_zero(name: str, value: Scalar) -> None:

@@ -238,9 +238,15 @@ def _environment(config: Mapping[str, Any], device: torch.device) -> dict[str, A
 
 
 def _git_revision() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
+    """The commit these sources were checked out from, if they are tracked at all."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "runs.py")  # an installed copy may lie inside somebody else's checkout
+        return git("rev-parse", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return None
 

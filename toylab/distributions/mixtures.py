@@ -136,13 +136,10 @@ class Mixture(Distribution):
         return self._draw(n, generator)
 
     def _draw(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        weights = self.weights.to(device_of(generator))
-        label = draw_components(weights, n, generator)
-        points = torch.empty(n, self.dim, dtype=torch.float64, device=label.device)
-        for k, law in enumerate(self.laws):
-            chosen = label == k
-            points[chosen] = law.sample(int(chosen.sum()), generator)
-        return points, label
+        """n points of every law and then a choice among them: no count has to reach the host."""
+        label = draw_components(self.weights.to(device_of(generator)), n, generator)
+        points = torch.stack([law.sample(n, generator) for law in self.laws])
+        return points[label, torch.arange(n, device=label.device)], label
 
     @property
     def mean(self) -> Tensor:

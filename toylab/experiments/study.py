@@ -17,7 +17,7 @@ from toylab.training import Training
 
 SMOKE: dict[str, Any] = {
     "network": {"width": 32},
-    "training": {"steps": 300, "batch": 128},
+    "training": {"steps": 150, "batch": 128},
     "nfe": 20,
     "samples": 500,
     "evaluation": {"levels": 6, "points": 500, "pair": 250},

@@ -1,0 +1,38 @@
+"""A file imports only from rooms above it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "toylab"
+ROOMS = [
+    "__init__", "errors", "index", "configuration", "randomness", "distributions", "contamination", "schedules",
+    "denoisers", "networks", "perturbations", "objectives", "theory", "data", "training", "samplers", "metrics",
+    "results", "runs", "experiments", "figures", "cli", "__main__",
+]  # fmt: skip
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Rooms a module imports, also inside functions."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = node.module.split(".")
+            if module == ["toylab"]:
+                names |= {alias.name for alias in node.names if alias.name in ROOMS}
+            elif module[0] == "toylab":
+                names.add(module[1])
+    return names
+
+
+def test_every_module_has_a_room():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_upwards(path: Path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    above = set(ROOMS[: ROOMS.index(room) + 1])
+    assert imported(ast.parse(path.read_text())) <= above
