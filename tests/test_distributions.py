@@ -161,7 +161,7 @@ def test_bad_points_and_levels_are_refused(law: Distribution):
     with pytest.raises(ValueError, match="have shape"):
         law.log_prob(x)
     x = torch.zeros(4, law.dim)
-    with pytest.raises(ValueError, match="sigma must be"):
+    with pytest.raises(ValueError, match="sigma must be finite"):
         law.score(x, 1.0, -0.1)
     with pytest.raises(ValueError, match="does not broadcast"):
         law.score(x, torch.ones(3), 1.0)
@@ -251,7 +251,7 @@ def test_convolved_gaussian_is_a_gaussian():
 def test_responsibilities_follow_bayes(generator: torch.Generator):
     """Among samples whose responsibility is near one half, that share of the labels is the component's."""
     law = GaussianMixture([[0.0, 0.0], [1.0, 0.5]], cov=[[[1.0, 0.5], [0.5, 0.4]], [[0.2, 0.0], [0.0, 0.05]]])
-    x, label = law.sample_labelled(100_000, generator)
+    x, label = law.sample_components(100_000, generator)
     r = law.responsibilities(x)[:, 1]
     near = (r - 0.5).abs() < 0.2
     gap = (label[near] == 1).double() - r[near]

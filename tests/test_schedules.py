@@ -82,7 +82,14 @@ def test_cosine_is_the_published_curve():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: DDPM(T=1), lambda: VPLinear(beta_min=3.0, beta_max=1.0), lambda: Cosine(t_max=1.5)]
+    "build",
+    [
+        lambda: DDPM(T=1),
+        lambda: VPLinear(beta_min=3.0, beta_max=1.0),
+        lambda: Cosine(t_max=1.5),
+        lambda: Cosine(t_max=1.0),
+        lambda: DDPM(beta_last=0.99),
+    ],
 )
 def test_parameters_are_checked(build):
     with pytest.raises(BadInput):

@@ -1,24 +1,22 @@
 """The command line: parsing and printing only."""
 
+import io
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 import toylab
 from toylab import index
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
-
-    from toylab.experiments.experiment import Experiment
+    from toylab.launch import Launch
     from toylab.runs import Run
 
 app = typer.Typer(
@@ -42,10 +40,13 @@ def main() -> NoReturn:
     # OpenMP's threads otherwise spin while they wait for each other: with one core taken by another process,
     # a step of a small network then takes tens of times as long. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ε and ± shows something else, and goes on
     try:
         code = app(standalone_mode=False)
     except BadInput as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -82,40 +83,36 @@ def list_() -> None:
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.")],
-    preset: Annotated[str | None, typer.Option(help="smoke, default or paper.")] = None,
-    assignments: Annotated[
+    preset: Annotated[str | None, typer.Option(help="Usually smoke, default (the default) or paper.")] = None,
+    settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings from a .toml or .json file.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    experiment: Experiment = index.EXPERIMENTS.load(name)
-    given: dict[str, Any] = {"seed": seed, "seeds": seeds}
-    changes = {key: value for key, value in given.items() if value is not None}
-    settings, preset = _configure(experiment, name, preset, config, assignments or [], changes)
-    if methods is not None:
-        settings = settings.with_methods([m.strip() for m in methods.split(",")])
-    from toylab import runs
+    from toylab import launch
+    from toylab.configuration import assignments
 
-    where = _device(device)
-    complete = {"experiment": name, "preset": preset, **settings.model_dump(mode="json")}
-    folder = runs.open_run(out, complete, where, fresh)
-    if folder.finished:
+    changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
+    chosen = None if methods is None else [method.strip() for method in methods.split(",")]
+    configured = launch.configure(name, preset, config, changes, chosen)
+    launched = launch.prepare(configured, device, out, fresh)
+    finished = launched.folder.finished
+    if finished:
         typer.echo(
-            f"reusing the run finished {folder.finished['date']} with toylab {folder.finished['version']};"
-            " --fresh runs it anew"
+            f"reusing the run finished {finished['date']} with toylab {finished['version']}; --fresh runs it anew"
         )
     else:
-        if preset in experiment.untried:
-            typer.echo(f"note: the preset '{preset}' of {name} has never been run to its end by its authors")
-        _carry_out(experiment, settings, folder, where)
-    _print_run(folder)
+        if configured.preset in configured.experiment.untried:
+            typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
+        _carry_out(launched)
+    _print_run(launched.folder)
 
 
 @app.command()
@@ -143,70 +140,25 @@ def sample(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     method: Annotated[str, typer.Option(help="Which trained method.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 1000,
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000_000, help="How many samples.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="The training seed of the model; the first by default.")] = None,
     draw: Annotated[int, typer.Option(min=0, help="The seed of the sampling noise.")] = 0,
-    nfe: Annotated[int | None, typer.Option(min=2, help="Steps; the run's by default.")] = None,
+    nfe: Annotated[int | None, typer.Option(min=2, max=100_000, help="Steps; the run's by default.")] = None,
 ) -> None:
     """Draw samples from a trained model into FILE.npz (array `samples`, (n, d))."""
     folder = _load(path)
     if output.suffix != ".npz" or not output.parent.is_dir() or output.is_dir():
         raise BadInput(f"-o must name a .npz file in an existing folder, not {output}")
-    import io
-
     import numpy as np
 
     from toylab.experiments.pipeline import sample_from
 
     points = sample_from(folder, method, seed, n, nfe, draw)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, samples=points)
     try:
-        output.write_bytes(buffer.getvalue())
+        np.savez_compressed(output, samples=points)
     except OSError as error:
         raise BadInput(f"cannot write {output}: {error.strerror}") from None
     typer.echo(f"{n} samples of {method} in {output}")
-
-
-def _configure(
-    experiment: "Experiment",
-    name: str,
-    preset: str | None,
-    file: Path | None,
-    assignments: Sequence[str],
-    changes: dict[str, Any],
-) -> tuple[Any, str]:
-    """Preset, then file, then --set, then --seed and --seeds: the later wins. A run's config.json, which names
-    its experiment, is complete and takes the preset's place."""
-    from toylab.configuration import parse_assignment, read
-
-    loaded = read(file) if file else {}
-    is_complete = "experiment" in loaded
-    meant, of = loaded.pop("experiment", name), loaded.pop("preset", "default")
-    if meant != name:
-        raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
-    preset = preset or of
-    if not isinstance(preset, str):
-        raise BadInput(f"preset must be a name, not {preset!r}")
-    layers = [*map(parse_assignment, assignments), changes]
-    if is_complete:
-        return experiment.configure(preset, layers, complete=loaded), preset
-    return experiment.configure(preset, [loaded, *layers]), preset
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if name not in available:
-        raise BadInput(unknown("device", name, ["auto", *available]))
-    if not available[name]:
-        raise BadInput(
-            f"there is no {name} device here; allowed: auto, {', '.join(k for k, v in available.items() if v)}"
-        )
-    return torch.device(name)
 
 
 def _load(path: Path) -> "Run":
@@ -215,8 +167,8 @@ def _load(path: Path) -> "Run":
     return runs.load(path)
 
 
-def _carry_out(experiment: "Experiment", settings: Any, folder: "Run", device: "torch.device") -> None:
-    """Run with a progress bar; exit 130 when interrupted, 1 when it fails."""
+def _carry_out(launched: "Launch") -> None:
+    """Carry a launch out under a progress bar with the time left."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -230,32 +182,30 @@ def _carry_out(experiment: "Experiment", settings: Any, folder: "Run", device: "
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    typer.echo(f"writing to {folder.path}")
-    with _reported(folder), Progress(*columns) as bar:
+    typer.echo(f"writing to {launched.folder.path}")
+    with _reported(launched.folder), Progress(*columns) as bar:
         task = bar.add_task("starting", total=None)
-        for progress in experiment.run(settings, folder, device):
+        for progress in launched.carry_out():
             bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
-        bar.update(task, description="drawing")
-        from toylab import figures  # slow to import, so once the training is done
-
-        figures.draw(folder, experiment.figures)
         bar.update(task, description="done")
-        folder.finish()
 
 
 @contextmanager
 def _reported(folder: "Run") -> "Iterator[None]":
+    """Exit 130 when interrupted, 1 when whatever it is fails, with one line; the full account goes to the log."""
     try:
         yield
     except KeyboardInterrupt:
         folder.log("interrupted")
         typer.echo(f"interrupted; the same command goes on in {folder.path}", err=True)
         raise typer.Exit(130) from None
-    except (RuntimeError, ArithmeticError, OSError) as error:
+    except Exception as error:
         import traceback
 
+        from toylab.configuration import one_line
+
         folder.log(traceback.format_exc())
-        typer.echo(f"error: the run failed: {' '.join(str(error).split())} (see {folder.path}/log.txt)", err=True)
+        typer.echo(f"error: the run failed: {one_line(error)} (see {folder.path}/log.txt)", err=True)
         raise typer.Exit(1) from None
 
 

@@ -6,25 +6,28 @@ its defaults. Parameters are those of the definition's signature, so a new defin
 as it is in the index. A validated configuration is complete: every default is written out.
 """
 
+import dataclasses
 import inspect
 import json
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.errors import BadInput, unknown
 from toylab.index import CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
 
+_DEEPEST = 8  # levels of a dotted key
+
 
 class Settings(BaseModel):
-    """A frozen group of settings; unknown keys are refused with the nearest known one."""
+    """A frozen group of settings: strict types, finite numbers, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -48,15 +51,26 @@ class Choice(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
+        if isinstance(data, Choice):
+            return data.model_dump()
         if isinstance(data, str):
             data = {"name": data}
         if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-            raise ValueError(f"a {cls.index.kind} is a name, or a table with a name and parameters")
+            raise ValueError(f"needs the name of a known {cls.index.kind}, or a table with a name and parameters")
         if data["name"] not in cls.index:
             raise ValueError(unknown(cls.index.kind, data["name"], cls.index))
         parameters = _parameters(cls.index.load(data["name"]), cls.given)
         chosen = parameters.model_validate({k: v for k, v in data.items() if k != "name"})
         return {"name": data["name"], **chosen.model_dump()}
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> typing.Self:
+        if self.given == 0:
+            try:
+                self.build()
+            except (RuntimeError, MemoryError, OverflowError) as error:  # sizes that no machine holds
+                raise ValueError(f"cannot be built: {one_line(error)}") from None
+        return self
 
     def build(self, *given: Any) -> Any:
         """Call the definition with the given arguments and these parameters."""
@@ -65,9 +79,8 @@ class Choice(BaseModel):
     def bind(self) -> Callable[..., Any]:
         """The definition with these parameters filled in."""
         target = self.index.load(self.name)
-        chosen = _parameters(target, self.given).model_validate(self.model_extra or {})
-        values = {field: getattr(chosen, field) for field in type(chosen).model_fields}
-        return lambda *given: target(*given, **values)
+        arguments = _arguments(target, self.model_extra or {})
+        return lambda *given: target(*given, **arguments)
 
 
 class Law(Choice):
@@ -102,21 +115,38 @@ class Sampler(Choice):
     given = 4
 
 
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+
+
 @cache
 def _parameters(target: Callable[..., Any], given: int) -> type[Settings]:
-    """The parameters of a definition as a settings class."""
-    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    fields: dict[str, Any] = {}
+    """The parameters of a definition as a settings class; those that are dataclasses become one in turn."""
+    hints, fields = _hints(target), {}
     for parameter in list(inspect.signature(target).parameters.values())[given:]:
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    return create_model(target.__name__, __base__=Settings, **fields)
+        kind, default = hints[parameter.name], parameter.default
+        if dataclasses.is_dataclass(kind):
+            kind = _parameters(typing.cast(Any, kind), 0)
+            default = kind.model_validate(dataclasses.asdict(default))
+        elif any(getattr(part, "__name__", "") == "Tensor" for part in typing.get_args(kind)):
+            kind = float  # "a number, or one a member": a configuration holds numbers
+        fields[parameter.name] = (kind, ... if default is parameter.empty else default)
+    return create_model(target.__name__, __base__=Settings, **typing.cast(Any, fields))
 
 
-S = typing.TypeVar("S", bound=BaseModel)
+def _arguments(target: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Validated parameters as the definition takes them."""
+    hints = _hints(target)
+    return {
+        name: hints[name](**_arguments(hints[name], value)) if dataclasses.is_dataclass(hints[name]) else value
+        for name, value in values.items()
+    }
 
 
-def validate(kind: type[S], values: Mapping[str, Any]) -> S:
+M = typing.TypeVar("M", bound=BaseModel)
+
+
+def validate(kind: type[M], values: Mapping[str, Any]) -> M:
     """The complete settings, or BadInput with one line: where, what is wrong, what is allowed."""
     try:
         return kind.model_validate(values)
@@ -124,7 +154,7 @@ def validate(kind: type[S], values: Mapping[str, Any]) -> S:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+        got = "" if first["type"] == "value_error" else f" (got {str(first['input'])[:60]!r})"
         raise BadInput(f"{where}: {what}{got}" if where else what) from None
 
 
@@ -134,47 +164,80 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BadInput(f"cannot read the configuration {path}: {_one_line(error)}") from None
+        raise BadInput(f"cannot read the configuration {path}: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise BadInput(f"cannot read the configuration {path}: it must hold a table of settings")
     return values
 
 
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table; a choice of another name replaces the old one."""
+def overlay(
+    kind: type[BaseModel], base: Mapping[str, Any], changes: Mapping[str, Any], whole_tables: bool = False
+) -> dict[str, Any]:
+    """`base`, settings of `kind`, with `changes` laid over them group by group.
+
+    A choice of another name replaces the old one with its parameters. whole_tables: a table of named choices
+    (the methods) is replaced as a whole instead of choice by choice.
+    """
     result = dict(base)
     for key, value in changes.items():
-        old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, str) and "name" in old:
-            value = {"name": value}
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            renamed = "name" in value and value["name"] != old.get("name")
-            result[key] = dict(value) if renamed else merged(old, value)
-        else:
-            result[key] = value
+        field = kind.model_fields.get(key)
+        inner = field.annotation if field else None
+        of = typing.get_args(inner)[-1:] if typing.get_origin(inner) is dict else ()
+        if inspect.isclass(inner) and issubclass(inner, Choice):
+            value = _rechosen(result.get(key), value)
+        elif of and issubclass(of[0], Choice) and isinstance(value, Mapping):
+            old = {} if whole_tables else result.get(key, {})
+            value = {**old, **{name: _rechosen(old.get(name), choice) for name, choice in value.items()}}
+        elif inspect.isclass(inner) and issubclass(inner, Settings) and isinstance(value, Mapping):
+            value = overlay(inner, result.get(key, {}), value)
+        result[key] = value
     return result
 
 
-def parse_assignment(text: str) -> dict[str, Any]:
-    """'training.steps=100' -> {"training": {"steps": 100}}; the value is JSON where it parses, else a string."""
+def _rechosen(old: Any, new: Any) -> Any:
+    new = {"name": new} if isinstance(new, str) else new
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("name", old["name"]) != old["name"]:
+        return new
+    return _joined(old, new)
+
+
+def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:
+    """'training.steps=100', ... -> {"training": {"steps": 100}, ...}; a value is JSON where it parses, else text.
+
+    The order does not matter where a choice and its parameters are assigned separately. Raises BadInput.
+    """
+    start: dict[str, Any] = {}
+    return reduce(_joined, map(_assignment, texts), start)
+
+
+def _assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise BadInput(f"--set takes key=value, not '{text}'")
+    if not equals or not all(parts) or len(parts) > _DEEPEST:
+        raise BadInput(f"--set takes key=value, not '{text[:60]}'")
     try:
-        parsed = json.loads(value)
-    except ValueError:
+        parsed: Any = json.loads(value)
+    except (ValueError, RecursionError):
         parsed = value.strip()
     for part in reversed(parts):
         parsed = {part: parsed}
     return typing.cast(dict[str, Any], parsed)
 
 
-def _one_line(error: BaseException) -> str:
+def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Two tables as one, the new over the old; a name joins the parameters that stand at its key."""
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, Mapping) and isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and isinstance(before, str):
+            before = {"name": before}
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        result[key] = _joined(typing.cast(Any, before), value) if both else value
+    return result
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message on one line; its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-__all__ = [
-    "Choice", "Contamination", "Law", "Method", "Sampler", "ScheduleChoice", "Self", "Settings",
-    "merged", "parse_assignment", "read", "validate",
-]  # fmt: skip

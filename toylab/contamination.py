@@ -21,7 +21,7 @@ class Contaminated(Mixture):
 
     def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, dim), and whether each is contaminated (n,) bool."""
-        points, component = self._draw(n, generator)
+        points, component = self.sample_components(n, generator)
         return points, component == 1
 
 

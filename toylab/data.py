@@ -10,14 +10,16 @@ from toylab.distributions import Distribution
 
 
 class Source(Protocol):
-    """Where batches come from. size: how many points there are, None where they never repeat."""
+    """Where batches come from. size: how many points there are, None where they never repeat; device: where
+    batches, and the generators that draw them, are."""
 
     dim: int
     shape: tuple[int, ...]
     size: int | None
+    device: torch.device
 
     def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n points, (n, dim), on the source's device."""
+        """n points, (n, dim)."""
         ...
 
 
@@ -37,6 +39,7 @@ class Finite:
         self.dim = law.dim
         self.shape: tuple[int, ...] = (law.dim,)
         self.size: int | None = n
+        self.device = self.points.device
 
     def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         index = torch.randint(len(self.points), (n,), device=self.points.device, generator=generator)
@@ -46,10 +49,11 @@ class Finite:
 class Endless:
     """Fresh points of a law in every batch: training without a finite training set's share of the error."""
 
-    def __init__(self, law: Distribution, dtype: torch.dtype = torch.float32):
+    def __init__(self, law: Distribution, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"):
         self.law, self.dtype, self.dim = law, dtype, law.dim
         self.shape: tuple[int, ...] = (law.dim,)
         self.size: int | None = None
+        self.device = torch.device(device)
 
     def batch(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return self.law.sample(n, generator).to(self.dtype)

@@ -60,7 +60,7 @@ class Denoiser(ABC):
 
 
 class Exact(Denoiser):
-    """The posterior mean of a known law: the denoiser every objective would learn from it, without error."""
+    """The posterior mean of a known law: what plain denoising would learn from it, without error."""
 
     def __init__(self, law: Distribution, schedule: Schedule):
         self.law, self.schedule = law, schedule

@@ -13,4 +13,4 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"
-    return f"unknown {kind} '{name}'{hint} allowed: {', '.join(allowed) or 'none'}"
+    return f"unknown {kind} '{name[:60]}'{hint} allowed: {', '.join(allowed) or 'none'}"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
+from toylab.experiments.study import REFERENCES
 from toylab.results import Row, interval
 from toylab.runs import Run
 
@@ -34,7 +34,6 @@ def save(figure: Figure, run: Run, name: str) -> list[Path]:
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     figure.savefig(paths[0], bbox_inches="tight")
     figure.savefig(paths[1], bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
     return paths
 
 
@@ -62,7 +61,8 @@ def score_error(run: Run) -> Figure:
     levels = sorted({row["t"] for row in rows}, key=float)
     ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
     laws = [law for law in ("clean", "contaminated") if any(row["against"] == law for row in rows)]
-    figure, axes = plt.subplots(1, len(laws), figsize=(3.3 * len(laws), 2.6), sharey=True, squeeze=False)
+    figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
+    axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
     everyone = _methods(run.rows)
     for ax, law in zip(axes[0], laws, strict=True):
         for name in everyone:
@@ -79,7 +79,6 @@ def score_error(run: Run) -> Figure:
     axes[0][0].set_ylabel("mean squared error of ε")
     handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.tight_layout()
     return figure
 
 
@@ -87,7 +86,8 @@ def outlier_mass(run: Run) -> Figure:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
     rows = run.rows
     names = _methods(rows)
-    figure, ax = plt.subplots(figsize=(4.2, 0.27 * len(names) + 0.7))
+    figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
+    ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
         found = interval(rows, name, "outlier-mass", "clean")
         if found is not None:
@@ -99,7 +99,6 @@ def outlier_mass(run: Run) -> Figure:
     ax.set_yticks(range(len(names)), list(reversed(names)))
     ax.set_xlabel("share of samples outside the clean law's 99.9 % region")
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-    figure.tight_layout()
     return figure
 
 
@@ -130,9 +129,8 @@ def score_field(run: Run) -> Figure | None:
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = min(count, _COLUMNS)
     lines = -(-count // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(_PANEL * columns, (_PANEL + 0.4) * lines), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(_PANEL * columns, (_PANEL + 0.4) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
     for ax in axes.flat[count:]:
         ax.set_visible(False)
     return figure, list(axes.flat)
@@ -155,7 +153,8 @@ def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: floa
     inside = x[np.abs(x) <= reach]
     heights, edges = np.histogram(inside, bins=80, range=(-reach, reach))
     ax.stairs(heights / (len(x) * np.diff(edges)), edges, fill=True, color=colour, alpha=0.5)
-    ax.plot(grid["axis"], np.exp(grid["log_density"]), color="0.3", lw=0.8)
+    if "log_density" in grid:
+        ax.plot(grid["axis"], np.exp(grid["log_density"]), color="0.3", lw=0.8)
     ax.set(xlim=(-reach, reach), yticks=[])
 
 
@@ -173,10 +172,10 @@ def _methods(rows: Sequence[Row]) -> list[str]:
 
 def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
     """Greys for references; for methods, colour-blind safe colours in the order of the run."""
-    if name.startswith(("exact-", "clean-", "contaminated-")):
+    if name.startswith(REFERENCES):
         return (0.45, 0.45, 0.45)
     palette = sns.color_palette("colorblind")
-    trained = [n for n in everyone if not n.startswith(("exact-", "clean-", "contaminated-"))]
+    trained = [n for n in everyone if not n.startswith(REFERENCES)]
     return tuple(palette[trained.index(name) % len(palette)])
 
 
@@ -191,6 +190,6 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 
 def draw(run: Run, names: Iterable[str]) -> list[Path]:
     """Draw the named figures of a run, those its law allows; returns the paths written."""
-    with mpl.rc_context({**_STYLE, "backend": "agg"}):
+    with mpl.rc_context(_STYLE):
         made = {name: FIGURES[name](run) for name in names}
         return [path for name, figure in made.items() if figure is not None for path in save(figure, run, name)]

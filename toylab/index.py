@@ -35,10 +35,7 @@ class Index(Mapping[str, Entry]):
         return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | self._entries
 
     def __getitem__(self, name: str) -> Entry:
-        try:
-            return self._all()[name]
-        except KeyError:
-            raise KeyError(unknown(self.kind, name, self)) from None
+        return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())

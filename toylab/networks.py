@@ -49,6 +49,7 @@ class MLP(nn.Module):
         generators: Sequence[torch.Generator] | None = None,
     ):
         super().__init__()
+        self.dim = dim
         sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim]
         self.layers = nn.ModuleList(MemberLinear(i, o, members, generators) for i, o in pairwise(sizes))
         octaves = torch.tensor([math.pi / 8 * 2**k for k in range(frequencies)])
@@ -71,6 +72,7 @@ class Affine(nn.Module):
 
     def __init__(self, dim: int, members: int = 1, generators: Sequence[torch.Generator] | None = None):
         super().__init__()
+        self.dim = dim
         self.linear = MemberLinear(dim, dim, members, generators)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:

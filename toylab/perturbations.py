@@ -26,7 +26,8 @@ Scalar = float | Tensor
 
 @dataclass(frozen=True)
 class Radius:
-    """The radius schedule; the defaults are the paper's. Raises BadInput for negative sizes."""
+    """The radius schedule; the defaults are the paper's, with the draw applied to all of r, bias included.
+    Raises BadInput for negative sizes."""
 
     r0: Scalar = 1.0
     rho: Scalar = 2.0
@@ -37,6 +38,8 @@ class Radius:
     def __post_init__(self) -> None:
         for name in ("r0", "bias", "clip"):
             at_least_zero(name, getattr(self, name))
+        if not bool(torch.as_tensor(self.rho).isfinite().all()):
+            raise BadInput(f"rho must be finite, not {self.rho}")
 
     def __call__(self, alpha: Tensor, sigma: Tensor, generators: Generators) -> Tensor:
         """alpha, sigma (M, n) -> r (M, n)."""

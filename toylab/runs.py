@@ -5,7 +5,7 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     config.json        complete; `toylab run NAME --config config.json` repeats the run
     environment.json   versions, device, threads, seed, hash of toylab's files, git revision if there is one
     results.csv        one row a measurement (see results.py)
-    timings.csv        seconds of each part, and dates
+    timings.csv        seconds of each part and dates, a row each time it ran
     samples.npz        samples of every method, (seeds, n, d)
     fields.npz         density and score fields on a grid, where the law has one or two dimensions
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
@@ -71,7 +71,7 @@ class Run:
         """Date and version where the run is complete, else None."""
         return self._json("finished.json") if (self.path / "finished.json").exists() else None
 
-    @property
+    @cached_property
     def rows(self) -> list[results.Row]:
         """results.csv as rows of text."""
         return results.from_csv((self.path / "results.csv").read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ class Run:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a table as indented JSON."""
-        self.write(name, json.dumps(content, indent=2) + "\n")
+        self.write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write named tensors as safetensors."""
@@ -175,10 +175,15 @@ class Run:
 def load(path: str | Path) -> Run:
     """A finished run. Raises BadInput where the folder holds none."""
     run = Run(Path(path))
-    if not (run.path / "config.json").is_file():
-        raise BadInput(f"{path} is no run folder: it has no config.json")
-    if run.finished is None:
-        raise BadInput(f"{path} is not finished; repeat its command to go on")
+    try:
+        if not (run.path / "config.json").is_file():
+            raise BadInput(f"{path} is no run folder: it has no config.json")
+        if run.finished is None:
+            raise BadInput(f"{path} is not finished; repeat its command to go on")
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"cannot read {path}: {error}") from None
     return run
 
 
@@ -188,15 +193,15 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
     fresh: always a new one. Raises BadInput where `root` cannot be written.
     """
     environment = _environment(config, device)
-    text = json.dumps(config, sort_keys=True)
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
     name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     number = 1
-    while (path := root / (name if number == 1 else f"{name}-{number}")).exists():
-        if not fresh and _is_same(Run(path), config, environment):
-            return Run(path)
-        number += 1
-    run = Run(path)
     try:
+        while (path := root / (name if number == 1 else f"{name}-{number}")).exists():
+            if not fresh and _is_same(Run(path), config, environment):
+                return Run(path)
+            number += 1
+        run = Run(path)
         run.write_json("environment.json", environment)
         run.write_json("config.json", config)
     except OSError as error:

@@ -36,7 +36,9 @@ def ddim(
     generators: Generators = None,
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0,
 ) -> Iterator[Tensor]:
-    """DDIM with noise share eta: deterministic at 0, ancestral at 1."""
+    """DDIM with noise share eta: deterministic at 0, ancestral at 1. Raises BadInput for another eta."""
+    if not 0 <= eta <= 1:
+        raise BadInput(f"eta must be between 0 and 1, not {eta}")
     for t, s in pairwise(times):
         (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
         x0, eps = denoiser.predict(x, t)
@@ -45,7 +47,7 @@ def ddim(
         else:
             variance = (eta * sigma_s / sigma_t) ** 2 * (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2)
             z = randomness.randn(x.shape, generators, x)
-            x = alpha_s * x0 + (sigma_s**2 - variance).sqrt() * eps + variance.sqrt() * z
+            x = alpha_s * x0 + (sigma_s**2 - variance).clamp(min=0).sqrt() * eps + variance.clamp(min=0).sqrt() * z
         yield x
 
 

@@ -56,6 +56,7 @@ class VPLinear(Schedule):
         _check_times(self.t_min, self.t_max)
         if not 0 < self.beta_min <= self.beta_max < math.inf:
             raise BadInput(f"0 < beta_min <= beta_max is needed, not {self.beta_min} and {self.beta_max}")
+        _check_levels(self)
 
     def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         t = _as_time(t)
@@ -79,6 +80,9 @@ class DDPM(Schedule):
     def __post_init__(self) -> None:
         if self.T < 2 or not 0 < self.beta_first <= self.beta_last < 1:
             raise BadInput("T >= 2 and 0 < beta_first <= beta_last < 1 are needed")
+        if self.T > 1_000_000:
+            raise BadInput(f"T must be at most 1,000,000, not {self.T}")
+        _check_levels(self)
 
     @property
     def t_min(self) -> float:  # type: ignore[override]
@@ -128,6 +132,7 @@ class Cosine(Schedule):
         _check_times(self.t_min, self.t_max)
         if not 0 < self.s < 1:
             raise BadInput(f"s must be between 0 and 1, not {self.s}")
+        _check_levels(self)
 
     def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         t = _as_time(t)
@@ -140,6 +145,15 @@ class Cosine(Schedule):
 
 def _as_time(t: Tensor | float) -> Tensor:
     return t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+
+
+def _check_levels(schedule: Schedule) -> None:
+    """x_0 must still be visible at t_max in single precision."""
+    alpha, sigma = schedule(torch.tensor(schedule.t_max))
+    if not float(alpha) > 1e-4 * float(sigma):
+        raise BadInput(
+            f"alpha/sigma at t_max = {schedule.t_max} is {float(alpha / sigma):.2g}; at least 1e-4 is needed"
+        )
 
 
 def _check_times(t_min: float, t_max: float) -> None:

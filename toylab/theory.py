@@ -12,6 +12,7 @@ second; without the I in its last term, the third. For S = sI the second is the 
 *equivariant adversarial training learns the data with its covariance divided by 1 + λs*.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -56,5 +57,5 @@ def _strength(objective: Objective, alpha: float, sigma: float) -> tuple[float, 
 def second_moment(radius: Radius, alpha: float, sigma: float) -> float:
     """s in E[ωωᵀ] = sI for ω uniform in the L∞ ball of this radius: r²/3, or r²/9 with a uniform draw of r."""
     level = torch.tensor([[alpha]], dtype=torch.float64), torch.tensor([[sigma]], dtype=torch.float64)
-    largest = Radius(radius.r0, radius.rho, radius.bias, radius.clip, random=False)(*level, None)
+    largest = replace(radius, random=False)(*level, None)
     return float(largest) ** 2 / (9 if radius.random else 3)

@@ -25,9 +25,9 @@ from toylab.objectives import Batch, Objective
 class Training(Settings):
     """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member."""
 
-    steps: int = Field(5000, ge=1)
-    batch: int = Field(384, ge=1)
-    lr: float = Field(2e-2, gt=0, lt=math.inf)
+    steps: int = Field(5000, ge=1, le=1_000_000_000)
+    batch: int = Field(384, ge=1, le=1_000_000)
+    lr: float = Field(2e-2, gt=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
@@ -48,8 +48,6 @@ class Trainer:
     noise level.
     """
 
-    _PURPOSES = ("batches", "noise", "perturbation")
-
     def __init__(
         self,
         denoiser: Learned,
@@ -68,7 +66,8 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
-        self._generators = {p: randomness.streams(seeds, p, device) for p in self._PURPOSES}
+        places = {"batches": sources[0].device, "noise": device, "perturbation": device}
+        self._generators = {purpose: randomness.streams(seeds, purpose, place) for purpose, place in places.items()}
         self._optimizer = torch.optim.Adam(self._parameters, lr=settings.lr, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
@@ -88,7 +87,7 @@ class Trainer:
     def _batch(self) -> Batch:
         n, noise = self.settings.batch, self._generators["noise"]
         like = self._parameters[0]
-        x0 = data.batches(self.sources, n, self._generators["batches"]).to(like.dtype)
+        x0 = data.batches(self.sources, n, self._generators["batches"]).to(like)
         low, high = self.span
         if self.settings.times == "stratified":
             offset = randomness.rand((len(x0), 1), noise, like)

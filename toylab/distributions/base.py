@@ -26,7 +26,8 @@ class Distribution(ABC):
     """An exact law in R^dim.
 
     Points are `(..., dim)`; alpha and sigma are floats or tensors that broadcast over the leading axes.
-    Results have the dtype and device of the points, and the arithmetic inside is done in `precision`.
+    Results have the dtype and device of the points. The arithmetic inside is done in `precision`; where a
+    device lacks float64, set `Distribution.precision = torch.float32` for all laws.
     Subclasses implement the underscored methods on float rows: x (n, dim), alpha (n, 1), sigma (n, 1).
     """
 
@@ -77,14 +78,21 @@ class Distribution(ABC):
         return self._evaluate("_score", x, alpha, sigma)
 
     def denoise(self, x: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-        """Posterior mean E[X | αX + σZ = x]: (..., dim) -> (..., dim)."""
-        return self._evaluate("_denoise", x, alpha, sigma)
+        """Posterior mean E[X | αX + σZ = x]: (..., dim) -> (..., dim); x/α where σ = 0, the mean where α = 0."""
+        return self._evaluate("_posterior_mean", x, alpha, sigma)
+
+    def _posterior_mean(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        known = (sigma == 0) & (alpha > 0)
+        smooth = self._denoise(x, alpha, torch.where(sigma == 0, 1.0, sigma))
+        return torch.where(known, x / torch.where(alpha > 0, alpha, 1.0), smooth)
 
     # -- shapes, dtype, device, memory -------------------------------------------------------------------
 
     def _evaluate(self, method: str, x: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
         if x.shape[-1] != self.dim:
             raise ValueError(f"points of a law in R^{self.dim} have shape (..., {self.dim}), not {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(f"points must be floating point, not {x.dtype}")
         rows, lead = _rows(x, self.dim, self.precision)
         a = _level(alpha, "alpha", x, lead, self.precision)
         s = _level(sigma, "sigma", x, lead, self.precision)
@@ -96,16 +104,17 @@ class Distribution(ABC):
 
     def _on(self, device: torch.device) -> Self:
         """This law with its own tensors on `device`, made once and kept."""
-        kept: dict[torch.device, Self] = self.__dict__.setdefault("_kept", {})
-        if device not in kept:
+        kept: dict[tuple[torch.device, torch.dtype], Self] = self.__dict__.setdefault("_kept", {})
+        key = (device, self.precision)
+        if key not in kept:
             twin = copy.copy(self)
             twin.__dict__ = {
-                key: value.to(device, self.precision) if isinstance(value, Tensor) else value
-                for key, value in self.__dict__.items()
-                if key != "_kept"
+                name: value.to(device, self.precision) if isinstance(value, Tensor) else value
+                for name, value in self.__dict__.items()
+                if name != "_kept"
             }
-            kept[device] = twin
-        return kept[device]
+            kept[key] = twin
+        return kept[key]
 
 
 def _rows(x: Tensor, dim: int, precision: torch.dtype) -> tuple[Tensor, torch.Size]:
@@ -113,9 +122,9 @@ def _rows(x: Tensor, dim: int, precision: torch.dtype) -> tuple[Tensor, torch.Si
 
 
 def _level(value: Tensor | float, name: str, x: Tensor, lead: torch.Size, precision: torch.dtype) -> Tensor:
-    if not isinstance(value, Tensor) and not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
     level = torch.as_tensor(value, dtype=precision, device=x.device)
+    if not bool(((level >= 0) & level.isfinite()).all()):
+        raise ValueError(f"{name} must be finite and at least 0 everywhere")
     try:
         return level.expand(lead).reshape(-1, 1)
     except RuntimeError:

@@ -73,10 +73,8 @@ class Box(Distribution):
         return torch.where(sigma > 0, smooth, torch.where(inside, 0.0, math.nan))
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        self._check(alpha, sigma)
         _, xi = self._posterior(x, alpha, sigma)
-        centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        return torch.where(sigma > 0, centre - half * xi, x / torch.where(alpha > 0, alpha, 1.0))
+        return (self.low + self.high) / 2 - (self.high - self.low) / 2 * xi
 
     def _check(self, alpha: Tensor, sigma: Tensor) -> None:
         if bool(((alpha == 0) & (sigma == 0)).any()):
@@ -126,31 +124,43 @@ def _mean_xi_quadrature(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _log_mass(a: Tensor, b: Tensor) -> Tensor:
-    """log(Φ(b) - Φ(a)), taken in the lower tail, where it does not cancel."""
-    flip = a + b > 0
-    low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
+    """log(Φ(b) - Φ(a)): in a tail as log φ there and a scaled mass, elsewhere in the lower tail's log Φ."""
+    low, high, tail = _towards_the_right(a, b)
+    near, _, scaled, _ = _scaled_tail(tail, low, high)
+    in_tail = _log_phi(near) + (math.sqrt(math.pi / 2) * scaled).log()
+    low, high = torch.where(tail, -1.0, -high), torch.where(tail, 1.0, -low)  # mirrored: high is the larger Φ
     log_high = torch.special.log_ndtr(high)
-    return log_high + torch.log1p(-torch.exp(torch.special.log_ndtr(low) - log_high))
+    return torch.where(tail, in_tail, log_high + torch.log1p(-torch.exp(torch.special.log_ndtr(low) - log_high)))
 
 
 def _mean_truncated(a: Tensor, b: Tensor) -> Tensor:
-    """E[Y] = (φ(a) - φ(b)) / mass of a standard normal truncated to [a, b].
-
-    In a tail, 0 <= a, both sides are divided by φ(a): (1 - e^-δ) / (√(π/2) (erfcx(a/√2) - e^-δ erfcx(b/√2)))
-    with δ = (b² - a²)/2, which keeps its digits however far out a is.
-    """
-    flip = a + b < 0
-    low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
-    tail = low >= 0
-    near, far = torch.where(tail, low, 0.0), torch.where(tail, high, 1.0)
-    delta = (far - near) * (far + near) / 2
-    scaled_mass = torch.special.erfcx(near / _ROOT_2) - torch.exp(-delta) * torch.special.erfcx(far / _ROOT_2)
-    in_tail = -torch.expm1(-delta) / (math.sqrt(math.pi / 2) * scaled_mass)
+    """E[Y] = (φ(a) - φ(b)) / mass of a standard normal truncated to [a, b]; in a tail both are divided by φ."""
+    low, high, tail = _towards_the_right(a, b)
+    _, _, scaled, delta = _scaled_tail(tail, low, high)
+    in_tail = -torch.expm1(-delta) / (math.sqrt(math.pi / 2) * scaled)
     low, high = torch.where(tail, -1.0, low), torch.where(tail, 1.0, high)
     log_mass = _log_mass(low, high)
     across = torch.exp(_log_phi(low) - log_mass) - torch.exp(_log_phi(high) - log_mass)
     mean = torch.where(tail, in_tail, across)
-    return torch.where(flip, -mean, mean)
+    return torch.where(a + b < 0, -mean, mean)
+
+
+def _towards_the_right(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The interval, mirrored to where most of it is positive, and whether all of it is: a tail."""
+    flip = a + b < 0
+    low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
+    return low, high, low >= 0
+
+
+def _scaled_tail(tail: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """low, high, (Φ(high) - Φ(low))/(√(π/2) φ(low)) = erfcx(low/√2) - e^-δ erfcx(high/√2), δ = (high² - low²)/2.
+
+    These keep their digits however far out the interval is; where it is no tail, those of [0, 1].
+    """
+    near, far = torch.where(tail, low, 0.0), torch.where(tail, high, 1.0)
+    delta = (far - near) * (far + near) / 2
+    scaled = torch.special.erfcx(near / _ROOT_2) - torch.exp(-delta) * torch.special.erfcx(far / _ROOT_2)
+    return near, far, scaled, delta
 
 
 def _log_phi(y: Tensor) -> Tensor:

@@ -49,17 +49,18 @@ class GaussianMixture(Distribution):
         self._row_cost = 3 * count
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return self.sample_labelled(n, generator)[0]
+        return self.sample_components(n, generator)[0]
 
-    def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def sample_components(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, dim) and the component each came from (n,)."""
         law = self._on(device_of(generator))
         label = draw_components(law.weights, n, generator)
         z = torch.randn(n, self.dim, dtype=torch.float64, device=label.device, generator=generator)
         z = z * law._variances.sqrt()[label]
-        if law._basis is not None:
-            z = torch.einsum("nij,nj->ni", law._basis[label], z)
-        return law.means[label] + z, label
+        x = z
+        for k, basis in enumerate(law._basis if law._basis is not None else ()):
+            x = torch.where((label == k)[:, None], z @ basis.mT, x)
+        return law.means[label] + x, label
 
     @property
     def mean(self) -> Tensor:
@@ -129,14 +130,13 @@ class Mixture(Distribution):
         self._row_cost = max(law._row_cost for law in self.laws)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return self._draw(n, generator)[0]
+        return self.sample_components(n, generator)[0]
 
-    def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """n points (n, dim) and the component each came from (n,)."""
-        return self._draw(n, generator)
+    def sample_components(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """n points (n, dim) and the component each came from (n,).
 
-    def _draw(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """n points of every law and then a choice among them: no count has to reach the host."""
+        n points of every law are drawn and then chosen among: no count has to reach the host.
+        """
         label = draw_components(self.weights.to(device_of(generator)), n, generator)
         points = torch.stack([law.sample(n, generator) for law in self.laws])
         return points[label, torch.arange(n, device=label.device)], label
@@ -176,7 +176,7 @@ class Mixture(Distribution):
         total = torch.zeros_like(x)
         for k, law in enumerate(self.laws):
             part = getattr(law._on(x.device), method)(x, alpha, sigma)
-            total = total + torch.where(r[:, k] > 0, r[:, k] * part, 0)  # outside a support the part is NaN
+            total = total + torch.where(r[:, k] == 0, 0, r[:, k] * part)  # outside its support a part is NaN
         return total
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from toylab.configuration import Settings, merged, validate
-from toylab.errors import BadInput, unknown
+from toylab.configuration import Settings, overlay, validate
+from toylab.errors import BadInput
 from toylab.results import Measurement, to_csv
 from toylab.runs import Run
 
@@ -50,16 +50,13 @@ class Experiment:
         folder.write("results.csv", to_csv(measurements, names, self.changed(names["preset"], settings)))
 
     def configure(
-        self, preset: str, changes: Sequence[Mapping[str, Any]] = (), complete: Mapping[str, Any] | None = None
+        self, preset: str, changes: Sequence[Mapping[str, Any]] = (), file: Mapping[str, Any] | None = None
     ) -> Any:
-        """The complete settings of a preset, or of a `complete` configuration in its place, with changes laid
-        over them in turn. Raises BadInput."""
-        if preset not in self.presets:
-            raise BadInput(unknown("preset", preset, self.presets))
-        start = self.presets[preset] if complete is None else complete
-        values: Mapping[str, Any] = validate(self.settings, start).model_dump()
+        """The complete settings: a preset's, under those of a file, under the changes in turn. Raises BadInput."""
+        values: Mapping[str, Any] = validate(self.settings, self.presets[preset]).model_dump()
+        values = overlay(self.settings, values, file or {}, whole_tables=True)
         for change in changes:
-            values = merged(values, change)
+            values = overlay(self.settings, values, change)
         return validate(self.settings, values)
 
     def changed(self, preset: str, settings: RunSettings) -> dict[str, object]:

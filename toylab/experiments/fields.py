@@ -3,6 +3,7 @@
 Laws in one or two dimensions only; elsewhere there is no grid to draw them on.
 """
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from toylab.denoisers import Denoiser
-from toylab.distributions import Distribution
+from toylab.distributions import Distribution, SingularLaw
 from toylab.experiments.laboratory import Laboratory
 
 FINE, COARSE = 201, 21
@@ -27,17 +28,18 @@ def on_grid(denoisers: Mapping[str, Denoiser], lab: Laboratory) -> dict[str, np.
     if law.dim > 2:
         return {}
     half = _half_width(law)
-    axis = torch.linspace(-half, half, FINE, dtype=torch.float64, device=lab.exact)
+    axis = torch.linspace(-half, half, FINE, dtype=torch.float64, device=lab.exact_device)
     x = _grid(axis if law.dim == 1 else axis[:: (FINE - 1) // (COARSE - 1)], law.dim)
     t = lab.schedule.time(lab.study.evaluation.drawn_ratio)
     alpha, sigma = (float(level) for level in lab.schedule(t))
     at = (alpha * x).expand(len(lab.seeds), *x.shape)
     stored = {
         "axis": axis,
-        "log_density": law.log_prob(_grid(axis, law.dim)),
         "x": x,
         "drawn_ratio": torch.tensor(sigma / alpha),
     }
+    with contextlib.suppress(SingularLaw):  # a law without a density has samples and noised scores all the same
+        stored["log_density"] = law.log_prob(_grid(axis, law.dim))
     stored |= {f"score/{name}": -denoiser.eps(at, t)[0] for name, denoiser in denoisers.items()}
     return {name: tensor.cpu().numpy() for name, tensor in stored.items()}
 

@@ -16,11 +16,12 @@ from toylab.samplers import prior, sample
 
 
 class Laboratory:
-    """Networks train on `device`; everything exact happens on `exact`, the CPU where a device has no float64."""
+    """Networks train on `device`; everything exact happens on
+    `exact_device`, the CPU where a device has no float64."""
 
     def __init__(self, study: Study, device: torch.device):
         self.study, self.device = study, device
-        self.exact = torch.device("cpu") if device.type == "mps" else device
+        self.exact_device = torch.device("cpu") if device.type == "mps" else device
         self.seeds = [study.seed + member for member in range(study.seeds)]
         self.clean: Distribution = study.law.build()
         self.seen: Distribution = study.contamination.build(self.clean)
@@ -29,20 +30,21 @@ class Laboratory:
 
     def streams(self, purpose: str) -> list[torch.Generator]:
         """One generator a seed, on the exact device."""
-        return randomness.streams(self.seeds, purpose, self.exact)
+        return randomness.streams(self.seeds, purpose, self.exact_device)
 
     @cached_property
     def sources(self) -> list[Source]:
         """The training set of each seed, the same for every method."""
         if self.study.size is None:
-            return [Endless(self.seen) for _ in self.seeds]
+            return [Endless(self.seen, device=self.exact_device) for _ in self.seeds]
         return [Finite(self.seen, self.study.size, g, device=self.device) for g in self.streams("data")]
 
     @cached_property
     def data_std(self) -> torch.Tensor:
         """Root mean variance of a coordinate, of each seed's training data (M,)."""
-        points = [s.batch(10_000, g) for s, g in zip(self.sources, self.streams("data-std"), strict=True)]
-        return torch.stack([p.var(0).mean().sqrt() for p in points])
+        streams = randomness.streams(self.seeds, "data-std", self.sources[0].device)
+        batches = [source.batch(10_000, stream) for source, stream in zip(self.sources, streams, strict=True)]
+        return torch.stack([batch.var(0).mean().sqrt() for batch in batches])
 
     def denoiser(self) -> Learned:
         """An untrained denoiser, its weights drawn on the CPU so that they are the same on every device."""
@@ -55,7 +57,10 @@ class Laboratory:
         """(M, n, d) samples; every denoiser starts from the same noise."""
         study, noise = self.study, self.streams("sampling")
         x = prior(
-            self.schedule, (len(self.seeds), study.samples, self.clean.dim), noise, torch.empty(0, device=self.exact)
+            self.schedule,
+            (len(self.seeds), study.samples, self.clean.dim),
+            noise,
+            torch.empty(0, device=self.exact_device),
         )
         return sample(study.sampler.bind(), denoiser, x, study.nfe, noise)
 
@@ -69,4 +74,6 @@ class Laboratory:
         low, high = math.log(e.ratio_low), math.log(e.ratio_high)
         ratios = torch.linspace(low, high, e.levels, dtype=torch.float64).exp().clamp(e.ratio_low, e.ratio_high)
         times = [self.schedule.time(ratio) for ratio in ratios.tolist()]
-        return Bench(self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact)
+        return Bench(
+            self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact_device
+        )

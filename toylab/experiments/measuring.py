@@ -16,7 +16,7 @@ from torch import Tensor
 
 from toylab import randomness
 from toylab.denoisers import Denoiser
-from toylab.distributions import Distribution
+from toylab.distributions import Distribution, SingularLaw
 from toylab.index import METRICS
 from toylab.metrics import Estimate
 from toylab.metrics.robustness import Modal, Region
@@ -54,9 +54,12 @@ class Bench:
         return {"clean": self.clean} | ({"contaminated": self.contaminated} if self.contaminated else {})
 
     @cached_property
-    def region(self) -> Region:
-        """The clean law's highest-density region, the same for every seed and method."""
-        return Region(self.clean, randomness.stream(0, "region", self.device))
+    def region(self) -> Region | None:
+        """The clean law's highest-density region, one for every seed and method; None without a density."""
+        try:
+            return Region(self.clean, randomness.stream(0, "region", self.device))
+        except SingularLaw:
+            return None
 
     def streams(self, purpose: str) -> list[torch.Generator]:
         """One generator a seed, of the evaluation stream."""
@@ -76,7 +79,7 @@ def measure(subject: Subject, bench: Bench) -> Iterator[Measurement]:
     """Every metric of the index that applies, against every law it can be held against."""
     for name in METRICS:
         metric = METRICS.load(name)
-        needs = inspect.signature(metric).parameters.keys()
+        needs = _needs(metric)
         for against in bench.laws if "law" in needs else ["clean"]:
             known = _provided(name, against, subject, bench)
             if any(known.get(need, ...) is None for need in needs):
@@ -87,6 +90,12 @@ def measure(subject: Subject, bench: Bench) -> Iterator[Measurement]:
             how = {} if subject.denoiser is None else {"sampler": subject.sampler, "nfe": subject.nfe}
             estimate = metric(**{need: known[need] for need in needs})
             yield from _rows(name, against, estimate, subject, bench, **how)
+
+
+def _needs(metric: Callable[..., Estimate]) -> list[str]:
+    """The parameters a metric must be given, and `size`."""
+    parameters = inspect.signature(metric).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty or p.name == "size"]
 
 
 def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def _by_level(
     name: str, against: str, metric: Callable[..., Estimate], known: dict[str, Any], subject: Subject, bench: Bench
 ) -> Iterator[Measurement]:
     """One estimate a noise level, and their average over the levels, which are evenly spaced in log-SNR."""
-    needs = inspect.signature(metric).parameters.keys()
+    needs = _needs(metric)
     points_of = against if "law" in needs else "contaminated"
     estimates = []
     for t in bench.times:

@@ -69,8 +69,8 @@ def sample_from(
 ) -> np.ndarray:
     """n samples (n, d) of a finished run's trained model, by the run's own sampler; `draw` seeds the noise."""
     denoiser = folder.denoiser(method, seed)
-    noise = randomness.stream(draw, "sampling")
-    dim = folder.arrays("samples.npz")[method].shape[-1]
+    noise = randomness.stream(draw, "fresh-samples")  # not the noise of the run's own samples
+    dim = int(denoiser.network.dim)  # type: ignore[arg-type]
     x = prior(denoiser.schedule, (1, n, dim), noise, torch.empty(0))
     walk = validate(Sampler, folder.config["sampler"]).bind()
     return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise)[0].numpy()
@@ -116,7 +116,7 @@ def _subjects(lab: Laboratory, folder: Run) -> list[tuple[str, Denoiser | None, 
     """(name, denoiser or None for exact samples, the law of those samples)."""
     subjects: list[tuple[str, Denoiser | None, Distribution]] = []
     for name in lab.study.objectives:
-        denoiser = lab.denoiser().to(lab.exact)
+        denoiser = lab.denoiser().to(lab.exact_device)
         denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
         subjects.append((name, denoiser.requires_grad_(False), lab.seen))
     laws = {"clean": lab.clean} | ({"contaminated": lab.contaminated} if lab.contaminated is not None else {})

@@ -4,6 +4,7 @@ Most experiments are studies and differ in these settings alone. Two neighbours 
 makes laws, sources and streams of the settings, pipeline.py trains, samples and measures.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -14,6 +15,9 @@ from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.training import Training
+
+REFERENCES = ("exact-", "clean-", "contaminated-")
+"""How the names of references begin, which no method's may."""
 
 SMOKE: dict[str, Any] = {
     "network": {"width": 32},
@@ -28,19 +32,19 @@ SMOKE: dict[str, Any] = {
 class Network(Settings):
     """The MLP: hidden width and depth, and the octaves at which it sees log σ/α."""
 
-    width: int = Field(64, ge=1)
-    depth: int = Field(3, ge=1)
-    frequencies: int = Field(4, ge=0)
+    width: int = Field(64, ge=1, le=8192)
+    depth: int = Field(3, ge=1, le=64)
+    frequencies: int = Field(4, ge=0, le=16)
 
 
 class Evaluation(Settings):
     """Field metrics at `levels` noise levels, evenly spaced in log σ/α, with `points` points a level and seed."""
 
-    levels: int = Field(12, ge=1)
+    levels: int = Field(12, ge=1, le=1000)
     ratio_low: float = Field(0.05, gt=0)
     ratio_high: float = Field(8.0, gt=0)
-    points: int = Field(2000, ge=2)
-    pair: int = Field(1000, ge=2, description="points on either side of one transport problem")
+    points: int = Field(2000, ge=2, le=1_000_000)
+    pair: int = Field(1000, ge=2, le=20_000, description="points on either side of one transport problem")
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
 
 
@@ -49,17 +53,17 @@ class Study(RunSettings):
 
     law: Law = Law.model_validate("three-gaussians")
     contamination: Contamination = Contamination.model_validate("none")
-    size: int | None = Field(10_000, ge=1)
+    size: int | None = Field(10_000, ge=1, le=100_000_000)
     schedule: ScheduleChoice = ScheduleChoice.model_validate("ddpm")
     parametrization: Parametrization = "eps"
     network: Network = Network()
     training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
-    nfe: int = Field(100, ge=2)
-    samples: int = Field(4000, ge=2, description="of each seed")
+    nfe: int = Field(100, ge=2, le=100_000)
+    samples: int = Field(4000, ge=2, le=10_000_000, description="of each seed")
     evaluation: Evaluation = Evaluation()
-    seed: int = Field(0, ge=0)
-    seeds: int = Field(4, ge=1)
+    seed: int = Field(0, ge=0, lt=2**53)
+    seeds: int = Field(4, ge=1, le=1024)
 
     @property
     def objectives(self) -> Mapping[str, Method]:
@@ -68,17 +72,26 @@ class Study(RunSettings):
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
-        law = self.law.build()
-        self.contamination.build(law)
-        schedule = self.schedule.build()
-        for ratio in (self.evaluation.ratio_low, self.evaluation.ratio_high, self.evaluation.drawn_ratio):
-            schedule.time(ratio)
+        try:
+            self.contamination.build(self.law.build())
+        except BadInput as error:
+            raise ValueError(f"contamination: {error}") from None
+        evaluation, schedule = self.evaluation, self.schedule.build()
+        if not evaluation.ratio_low < evaluation.ratio_high:
+            raise ValueError("evaluation: ratio_low must be below ratio_high")
+        for key in ("ratio_low", "ratio_high", "drawn_ratio"):
+            try:
+                schedule.time(getattr(evaluation, key))
+            except BadInput as error:
+                raise ValueError(f"evaluation.{key}: {error}") from None
         if not self.objectives:
             raise ValueError("methods: at least one is needed")
-        for name, method in self.objectives.items():
-            if not name or not set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):
-                raise ValueError(f"methods: a name has a-z, 0-9 and '-' only, not '{name}'")
-            method.build()
+        for name in self.objectives:
+            if not re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", name) or name.startswith(REFERENCES):
+                raise ValueError(
+                    f"methods: a name has at most 64 of a-z, 0-9 and '-', and does not begin with "
+                    f"{', '.join(REFERENCES)}; not '{name[:70]}'"
+                )
         return self
 
 

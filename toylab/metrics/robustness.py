@@ -1,7 +1,7 @@
 """Outliers and modes: what of a sample lies where the clean law does not, and how its modes look.
 
 Both are read off the clean law's 99.9 % highest-density region {x : log p(x) >= level}: outside lies the
-outlier mass, 0.001 for the law itself; inside, samples are given to modes by responsibility. So widths and
+outlier mass, 0.001 for the law itself unless its density is flat; inside, samples are given to modes by responsibility. So widths and
 weights are to be compared with those of exact samples of the clean law measured in the same way.
 """
 
@@ -21,8 +21,11 @@ class Modal(Protocol):
     def responsibilities(self, x: Tensor) -> Tensor: ...
 
 
+_CHUNK = 100_000  # exact samples held at a time
+
+
 class Region:
-    """A law's highest-density region of probability `mass`.
+    """A law's highest-density region of probability `mass`. Raises SingularLaw for a law without a density.
 
     Its level is the (1 - mass) quantile of log p over n exact samples, so the mass outside is known to
     √(mass(1 - mass)/n), 3e-5 at the defaults.
@@ -32,7 +35,8 @@ class Region:
         self, law: Distribution, generator: torch.Generator | None = None, mass: float = 0.999, n: int = 1_000_000
     ):
         self.law, self.mass = law, mass
-        log_p = law.log_prob(law.sample(n, generator))
+        sizes = [_CHUNK] * (n // _CHUNK) + [n % _CHUNK]
+        log_p = torch.cat([law.log_prob(law.sample(size, generator)) for size in sizes])
         self.level = float(log_p.kthvalue(max(1, round(n * (1 - mass)))).values)
 
     def contains(self, x: Tensor) -> Tensor:

@@ -51,5 +51,6 @@ def w2_between(x: Tensor, y: Tensor) -> float:
 
     if not bool(x.isfinite().all() and y.isfinite().all()):
         return float("nan")
-    cost = ot.dist(x.cpu().numpy(), y.cpu().numpy())  # squared Euclidean
+    centre = x.mean(0)  # distances are computed by expanding the square, which cancels far from the origin
+    cost = ot.dist((x - centre).cpu().numpy(), (y - centre).cpu().numpy())  # squared Euclidean
     return float(ot.emd2([], [], cost, numItermax=10_000_000)) ** 0.5

@@ -1,0 +1,90 @@
+"""Launching an experiment: from its name and changes to a finished run folder.
+
+launch = prepare(configure("gmm-outliers", "smoke", changes=[{"seeds": 8}]))
+for progress in launch.carry_out():
+    print(progress)
+launch.folder.results
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toylab import figures, index, runs
+from toylab.configuration import read
+from toylab.errors import BadInput, unknown
+from toylab.experiments.experiment import Experiment, Progress, RunSettings
+from toylab.runs import Run
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An experiment with complete settings."""
+
+    name: str
+    experiment: Experiment
+    preset: str
+    settings: RunSettings
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A configured experiment and the folder it fills."""
+
+    configured: Configured
+    folder: Run
+    device: torch.device
+
+    def carry_out(self) -> Iterator[Progress]:
+        """Run the experiment, draw its figures and mark the folder as finished."""
+        experiment = self.configured.experiment
+        yield from experiment.run(self.configured.settings, self.folder, self.device)
+        figures.draw(self.folder, experiment.figures)
+        self.folder.finish()
+
+
+def configure(
+    name: str,
+    preset: str | None = None,
+    file: Path | None = None,
+    changes: Sequence[Mapping[str, Any]] = (),
+    methods: Sequence[str] | None = None,
+) -> Configured:
+    """Preset, then file, then changes in turn, then the choice of methods: the later wins.
+
+    The preset is "default" unless it is given here or in the file. A file's methods are the methods of the
+    run, not changes to the preset's. Raises BadInput.
+    """
+    experiment: Experiment = index.EXPERIMENTS.load(name)
+    loaded = read(file) if file else {}
+    meant, preset_of_file = loaded.pop("experiment", name), loaded.pop("preset", "default")
+    if meant != name:
+        raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
+    preset = preset_of_file if preset is None else preset
+    if preset not in experiment.presets:
+        raise BadInput(unknown("preset", str(preset), experiment.presets))
+    settings = experiment.configure(preset, changes, loaded)
+    return Configured(name, experiment, preset, settings if methods is None else settings.with_methods(methods))
+
+
+def prepare(configured: Configured, device: str = "auto", root: Path = Path("runs"), fresh: bool = False) -> Launch:
+    """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
+    where = _device(device)
+    config = {"experiment": configured.name, "preset": configured.preset, **configured.settings.model_dump(mode="json")}
+    return Launch(configured, runs.open_run(root, config, where, fresh), where)
+
+
+def _device(name: str) -> torch.device:
+    """auto is CUDA where there is one, else the CPU."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if name not in available:
+        raise BadInput(unknown("device", name, ["auto", *available]))
+    if not available[name]:
+        here = ", ".join(device for device, is_there in available.items() if is_there)
+        raise BadInput(f"there is no {name} device here; allowed: auto, {here}")
+    return torch.device(name)
