@@ -32,6 +32,12 @@ BUILT: dict[str, Distribution] = {
 ALL_LAWS = NAMED | BUILT
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """torch's default generator starts anew in every test."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)

@@ -101,11 +101,11 @@ def test_a_finished_run_is_reused(toylab, finished: Path):
 def test_fresh_runs_and_a_repetition_from_config_json_are_byte_equal(toylab, finished: Path, tmp_path: Path):
     expected = (finished / "results.csv").read_bytes()
     arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY]
-    for out in (tmp_path / "a", tmp_path / "a"):
+    for out in (tmp_path / "a", tmp_path / "b"):
         assert toylab(*arguments, "--fresh", "--out", out)[0] == 0
-    assert toylab("run", "gmm-outliers", "--config", finished / "config.json", "--out", tmp_path / "b")[0] == 0
-    folders = [*(tmp_path / "a").iterdir(), *(tmp_path / "b").iterdir()]
-    assert len(folders) == 3
+    assert toylab("run", "gmm-outliers", "--config", finished / "config.json", "--out", tmp_path / "c")[0] == 0
+    folders = [folder for out in "abc" for folder in (tmp_path / out).iterdir()]
+    assert [folder.name for folder in folders] == [finished.name] * 3
     assert [(folder / "results.csv").read_bytes() == expected for folder in folders] == [True] * 3
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_run_goes_on(toylab, finished: Path, tmp_path: Path, monk
 def test_a_failing_run_exits_1_with_one_line(toylab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from toylab.experiments import pipeline
 
-    monkeypatch.setattr(pipeline, "measure", lambda *a: (_ for _ in ()).throw(RuntimeError("out of\nmemory")))
+    monkeypatch.setattr(pipeline, "measure", lambda *a: (_ for _ in ()).throw(MemoryError("out of\nmemory")))
     code, _, err = toylab("run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm", *TINY, "--out", tmp_path)
     assert code == 1
     assert err.startswith("error: the run failed: out of memory (see ")
@@ -158,13 +158,23 @@ def test_show(toylab, finished: Path):
 
 
 def test_sample(toylab, finished: Path, tmp_path: Path):
-    target = tmp_path / "x.npz"
-    code, out, _ = toylab("sample", finished, "--method", "robust-adv", "-n", 7, "-o", target)
-    assert code == 0
-    assert "7 samples of robust-adv" in out
-    with np.load(target) as stored:
-        assert stored["samples"].shape == (7, 2)
-        assert np.isfinite(stored["samples"]).all()
+    """What is asked for decides what is drawn, and the same again gives the same."""
+
+    def draw(*options: object) -> np.ndarray:
+        target = tmp_path / "x.npz"
+        code, out, _ = toylab("sample", finished, "-n", 7, "-o", target, *options)
+        assert code == 0
+        assert "7 samples of " in out
+        with np.load(target) as stored:
+            return stored["samples"]
+
+    first = draw("--method", "robust-adv")
+    assert first.shape == (7, 2)
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, draw("--method", "robust-adv", "--seed", 0, "--draw", 0))
+    for other in (["--method", "ddpm"], ["--seed", 1], ["--draw", 1], ["--nfe", 7]):
+        options = other if "--method" in other else ["--method", "robust-adv", *other]
+        assert not np.array_equal(first, draw(*options))
 
 
 def test_a_loaded_denoiser_is_the_trained_one(finished: Path):
@@ -198,6 +208,20 @@ def test_a_loaded_denoiser_is_the_trained_one(finished: Path):
         (["run", "gmm-outliers", "--set", "contamination.fraction=2"], "fraction must be between 0 and 1"),
         (["run", "gmm-outliers", "--set", "evaluation.ratio_high=1e9"], "spans"),
         (["run", "gmm-outliers", "--set", "steps"], "--set takes key=value"),
+        (["run", "gmm-outliers", "--set", "training.steps.x.x.x.x.x.x.x.x=1"], "--set takes key=value"),
+        (["run", "gmm-outliers", "--set", "law=" + "[" * 5000], "law: unknown law"),
+        (["run", "gmm-outliers", "--set", "law=a\nb"], "unknown law 'a b'"),
+        (["run", "gmm-outliers", "--set", "methods.robust-adv.radius.rho=NaN"], "radius.rho: Input should be a finite"),
+        (["run", "gmm-outliers", "--set", "methods.exact-clean=ddpm"], "does not begin with exact-"),
+        (["run", "gmm-outliers", "--set", "methods.A=ddpm"], "not 'A'"),
+        (["run", "gmm-outliers", "--set", "schedule.T=100000000000"], "T must be at most"),
+        (["run", "gmm-outliers", "--set", "schedule.beta_last=0.99"], "schedule: alpha/sigma at t_max"),
+        (["run", "gmm-outliers", "--set", "evaluation.ratio_low=9"], "ratio_low must be below ratio_high"),
+        (["run", "gmm-outliers", "--set", "network.width=99999999999"], "network.width"),
+        (["run", "gmm-outliers", "--set", "size=99999999999999999999"], "size"),
+        (["run", "gmm-outliers", "--seeds", "99999999999"], "seeds"),
+        (["run", "gmm-outliers", "--preset", ""], "unknown preset ''"),
+        (["run", "gmm-outliers", "--out", "a" * 300], "cannot write to"),
         (["run", "gmm-outliers", "--set", "sampler=euler"], "unknown sampler 'euler'"),
         (["run", "gmm-outliers", "--set", "sampler.eta=2"], "eta"),
         (["run", "gmm-outliers", "--seeds", "0"], "seeds: Input should be greater than or equal to 1"),

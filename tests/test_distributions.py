@@ -1,5 +1,6 @@
 """Contracts every law keeps, and independent oracles for each family."""
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -56,39 +57,33 @@ def test_denoise_at_alpha_zero_is_the_mean(law: Distribution):
     torch.testing.assert_close(law.denoise(x, 0.0, 1.0), law.mean.expand(5, -1))
 
 
+def test_score_is_the_gradient_of_log_prob_far_away(law: Distribution):
+    """Up to a million noise units outside."""
+    x = torch.randn(20, law.dim, dtype=torch.float64).sign() * torch.logspace(0, 3, 20, dtype=torch.float64)[:, None]
+    for sigma in (1e-3, 1e-1):
+        point = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(law.log_prob(point, 1.0, sigma).sum(), point)
+        score = law.score(point, 1.0, sigma)
+        tolerance = 1e-8 * score.norm(dim=-1) + 1e-8 / smallest_std(law, 1.0, sigma)
+        assert ((gradient - score).norm(dim=-1) <= tolerance).all()
+
+
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.0), (0.8, 0.6)])
 @pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if law.dim <= 2])
 def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
-    """By scipy's adaptive quadrature, cut at the edges of the supports so that every piece is smooth."""
+    """By scipy's adaptive cubature, on pieces cut at the edges of the supports so that each is smooth."""
     law = ALL_LAWS[name]
-    if law.dim == 1:
-        points = [-6.0, -2.0, -1.0, 0.0, 1.0, 2.0, 6.0]
-        pieces = zip([-15.0, *(alpha * p for p in points)], [*(alpha * p for p in points), 15.0], strict=True)
-        total = sum(
-            scipy.integrate.quad(
-                lambda v: float(law.log_prob(torch.tensor([v], dtype=torch.float64), alpha, sigma).exp()),
-                a, b, epsabs=1e-10,
-            )[0]
-            for a, b in pieces
-        )  # fmt: skip
-    else:
-        edges = np.unique(
-            [-12.0, -6.0 * alpha, -3.0 * alpha, -alpha, 0.0, 0.5 * alpha, alpha, 3.0 * alpha, 6.0 * alpha, 12.0]
-        )
 
-        def density(v: np.ndarray) -> np.ndarray:
-            x = torch.from_numpy(np.moveaxis(v, 0, -1).reshape(-1, 2).copy())
-            return law.log_prob(x, alpha, sigma).exp().numpy().reshape(v.shape[1:])
+    def density(x: np.ndarray) -> np.ndarray:
+        return law.log_prob(torch.from_numpy(np.ascontiguousarray(x)), alpha, sigma).exp().numpy()
 
-        total = sum(_gauss_legendre_2d(density, a, b, c, d) for a, b in pairwise(edges) for c, d in pairwise(edges))
+    cuts = alpha * np.array([-6.0, -3.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 6.0])
+    intervals = list(pairwise([-12.0, *cuts, 12.0]))
+    total = 0.0
+    for piece in itertools.product(intervals, repeat=law.dim):
+        low, high = np.transpose(piece)
+        total += float(scipy.integrate.cubature(density, low, high, rtol=1e-6, atol=1e-9).estimate)
     assert total == pytest.approx(1.0, abs=1e-6)
-
-
-def _gauss_legendre_2d(f, a, b, c, d) -> float:
-    nodes, weights = scipy.special.roots_legendre(60)
-    x, y = (a + b) / 2 + (b - a) / 2 * nodes, (c + d) / 2 + (d - c) / 2 * nodes
-    values = f(np.stack(np.meshgrid(x, y, indexing="ij")))
-    return float((b - a) * (d - c) / 4 * weights @ values @ weights)
 
 
 def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generator):
@@ -104,7 +99,7 @@ def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generat
 
 
 def test_samples_follow_the_density(law: Distribution, generator: torch.Generator):
-    """E log p over samples equals the cross moments of a second route: E score·(x - mean) = -d (Stein)."""
+    """Stein's identity, E ⟨score(x), x - mean⟩ = -d over samples of the noised law."""
     n, sigma = 100_000, 0.5
     x = law.sample(n, generator) + sigma * torch.randn(n, law.dim, dtype=torch.float64, generator=generator)
     terms = (law.score(x, 1.0, sigma) * (x - law.mean)).sum(-1) + law.dim
@@ -163,6 +158,11 @@ def test_bad_points_and_levels_are_refused(law: Distribution):
     x = torch.zeros(4, law.dim)
     with pytest.raises(ValueError, match="sigma must be finite"):
         law.score(x, 1.0, -0.1)
+    for bad in (-2.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="sigma must be"):
+            law.score(x, 1.0, torch.tensor(bad))
+    with pytest.raises(ValueError, match="floating point"):
+        law.score(x.long(), 1.0, 1.0)
     with pytest.raises(ValueError, match="does not broadcast"):
         law.score(x, torch.ones(3), 1.0)
 
@@ -267,6 +267,19 @@ def test_singular_laws_say_so():
     assert plane.score(x, 1.0, 0.1).isfinite().all()
     with pytest.raises(SingularLaw, match="single point"):
         Box(-1.0, 1.0).log_prob(x[:, :1], 0.0, 0.0)
+
+
+def test_denoise_without_noise_is_the_point_itself(law: Distribution, generator: torch.Generator):
+    x = law.sample(5, generator)
+    torch.testing.assert_close(law.denoise(0.5 * x, 0.5, 0.0), x)
+    torch.testing.assert_close(law.denoise(x, 0.0, 0.0), law.mean.expand(5, -1))
+
+
+def test_where_no_component_has_a_density_the_score_is_undefined():
+    two = Mixture([Box(0.0, 1.0), Box(2.0, 3.0)])
+    score = two.score(torch.tensor([[0.5], [5.0]], dtype=torch.float64))
+    assert float(score[0]) == 0
+    assert score[1].isnan()
 
 
 @pytest.mark.parametrize(

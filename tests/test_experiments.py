@@ -1,16 +1,18 @@
 """Every experiment, small; and what the lab's combinations allow."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
-from toylab import figures, index, runs
-from toylab.experiments.experiment import Experiment
+from toylab import figures, index
+from toylab.distributions.named import three_gaussians
+from toylab.experiments import measuring
+from toylab.launch import configure, prepare
 from toylab.results import interval
 from toylab.runs import Run
+from toylab.schedules import DDPM
 
 TINY = {
     "training": {"steps": 4, "batch": 16},
@@ -24,17 +26,16 @@ TINY = {
 
 
 def carry_out(name: str, root: Path, preset: str, *changes: dict, draw: bool = False) -> Run:
-    experiment: Experiment = index.EXPERIMENTS.load(name)
-    settings = experiment.configure(preset, changes)
-    config = {"experiment": name, "preset": preset, **settings.model_dump(mode="json")}
-    folder = runs.open_run(root, config, torch.device("cpu"))
-    progress = list(experiment.run(settings, folder, torch.device("cpu")))
+    """As launch.Launch.carry_out does, without the figures where they are not looked at."""
+    launch = prepare(configure(name, preset, changes=changes), "cpu", root)
+    experiment = launch.configured.experiment
+    progress = list(experiment.run(launch.configured.settings, launch.folder, launch.device))
     assert progress[-1].done == pytest.approx(progress[-1].total)
     assert all(a.done <= b.done for a, b in pairwise(progress))
     if draw:
-        figures.draw(folder, experiment.figures)
-    folder.finish()
-    return folder
+        figures.draw(launch.folder, experiment.figures)
+    launch.folder.finish()
+    return launch.folder
 
 
 @pytest.mark.parametrize(
@@ -63,8 +64,8 @@ def test_lab_takes_any_law_and_contamination(law: str, contamination: str, tmp_p
 def test_lab_takes_any_objective_schedule_and_sampler(objective: str, schedule: str, sampler: str, tmp_path: Path):
     run = carry_out("lab", tmp_path, "smoke", TINY, {"objective": objective, "schedule": schedule, "sampler": sampler})
     assert run.methods == sorted({"ddpm", objective})
-    (mass,) = {row["sampler"] for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"}
-    assert mass == sampler
+    (used,) = {row["sampler"] for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"}
+    assert used == sampler
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
@@ -116,10 +117,9 @@ def test_training_resumes_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr(pipeline, "REPORT_STEPS", 1)
     whole = carry_out("lab", tmp_path / "whole", "smoke", TINY)
-    experiment: Experiment = index.EXPERIMENTS.load("lab")
-    settings = experiment.configure("smoke", [TINY])
-    folder = runs.open_run(tmp_path / "stopped", whole.config, torch.device("cpu"))
-    for progress in experiment.run(settings, folder, torch.device("cpu")):
+    stopped = prepare(configure("lab", "smoke", changes=[TINY]), "cpu", tmp_path / "stopped")
+    folder = stopped.folder
+    for progress in stopped.carry_out():
         if progress.label == "training robust-adv" and (folder.path / "checkpoints/robust-adv.safetensors").exists():
             break
     assert not (folder.path / "weights/robust-adv.safetensors").exists()
@@ -131,10 +131,53 @@ def test_training_resumes_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.
     assert not list((folder.path / "checkpoints").iterdir())
 
 
-def test_configurations_are_complete(tmp_path: Path):
-    run = carry_out("lab", tmp_path, "smoke", TINY)
-    config = json.loads((run.path / "config.json").read_text())
-    settings = index.EXPERIMENTS.load("lab").configure(
-        "default", [{k: v for k, v in config.items() if k not in ("experiment", "preset")}]
-    )
-    assert settings.model_dump(mode="json") == {k: v for k, v in config.items() if k not in ("experiment", "preset")}
+def test_a_configuration_repeats_itself(tmp_path: Path):
+    """config.json over any preset gives the same settings."""
+    run = carry_out("gmm-outliers", tmp_path, "smoke", TINY, {"methods": {"mine": "robust-ran"}})
+    for preset in (None, "smoke", "default"):
+        again = configure("gmm-outliers", preset, run.path / "config.json")
+        assert {"experiment": "gmm-outliers", "preset": "smoke", **again.settings.model_dump(mode="json")} == run.config
+        assert again.preset == (preset or "smoke")
+
+
+def test_a_hand_written_file_changes_the_preset(tmp_path: Path):
+    """It may name its experiment; what it leaves out is the preset's, and its methods are those of the run."""
+    file = tmp_path / "mine.toml"
+    file.write_text('experiment = "gmm-outliers"\nseed = 3\n[methods]\nddpm = "ddpm"\n[training]\nsteps = 7\n')
+    settings = configure("gmm-outliers", "smoke", file, [{"training": {"batch": 9}}, {"seed": 4}]).settings
+    dumped = settings.model_dump()
+    assert dumped["contamination"]["name"] == "outliers"
+    assert list(dumped["methods"]) == ["ddpm"]
+    assert (dumped["training"]["steps"], dumped["training"]["batch"], dumped["seed"]) == (7, 9, 4)
+    assert dumped["nfe"] == 20
+
+
+@pytest.mark.parametrize("parametrization", ["x0", "v", "edm"])
+def test_every_parametrisation_trains_and_loads(parametrization: str, tmp_path: Path):
+    """The loaded denoiser gives the stored score field: data_std and all."""
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"parametrization": parametrization})
+    fields = run.arrays("fields.npz")
+    denoiser = run.denoiser("robust-adv")
+    t = denoiser.schedule.time(float(fields["drawn_ratio"]))
+    alpha, _ = denoiser.schedule(t)
+    eps = denoiser.eps((alpha * torch.from_numpy(fields["x"]))[None], t)[0]
+    torch.testing.assert_close(-eps, torch.from_numpy(fields["score/robust-adv"]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_law_without_a_density_is_measured_as_far_as_it_goes(tmp_path: Path):
+    """A point mass: no region, so no outlier mass and no modes, but scores and W2."""
+    run = carry_out("lab", tmp_path, "smoke", TINY, {"law": {"name": "gaussian", "std": 0.0}}, draw=True)
+    assert {row["metric"] for row in run.rows} == {"eps-mse", "jacobian-error", "w2"}
+
+
+def test_figures_of_experiments_exist():
+    for name in index.EXPERIMENTS:
+        assert set(index.EXPERIMENTS.load(name).figures) <= set(figures.FIGURES)
+
+
+def test_metrics_ask_only_for_what_there_is():
+    bench = measuring.Bench(three_gaussians(), None, DDPM(), [0.5], [0], 10, 5, torch.device("cpu"))
+    subject = measuring.Subject("x", None, torch.zeros(1, 10, 2), "ddim", 5)
+    provided = {*measuring._provided("w2", "clean", subject, bench), "x_t", "t"}
+    for name in index.METRICS:
+        assert set(measuring._needs(index.METRICS.load(name))) <= provided

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
     "__init__", "errors", "index", "configuration", "randomness", "distributions", "contamination", "schedules",
     "denoisers", "networks", "perturbations", "objectives", "theory", "data", "training", "samplers", "metrics",
-    "results", "runs", "experiments", "figures", "cli", "__main__",
+    "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -17,8 +17,11 @@ def imported(tree: ast.AST) -> set[str]:
     """Rooms a module imports, also inside functions."""
     names = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            module = node.module.split(".")
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("toylab.")}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            module = (node.module or "").split(".")
             if module == ["toylab"]:
                 names |= {alias.name for alias in node.names if alias.name in ROOMS}
             elif module[0] == "toylab":

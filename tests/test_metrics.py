@@ -123,6 +123,11 @@ def test_w2_of_a_shifted_gaussian(generator: torch.Generator):
     assert distance - 4 * float(estimate.stderr) < float(estimate.value) < distance + float(floor.value)
 
 
+def test_w2_does_not_lose_its_digits_far_from_the_origin():
+    x, y = torch.randn(50, 2, dtype=torch.float64), torch.randn(50, 2, dtype=torch.float64)
+    assert w2_between(x + 1e6, y + 1e6) == pytest.approx(w2_between(x, y), rel=1e-8)
+
+
 def test_w2_of_samples_that_are_not_finite_is_nan():
     assert math.isnan(w2_between(torch.tensor([[math.nan, 0.0]]), torch.zeros(1, 2)))
 

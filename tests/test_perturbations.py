@@ -5,6 +5,7 @@ import torch
 
 from toylab.denoisers import Exact
 from toylab.distributions import GaussianMixture
+from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.perturbations import FGSM, Radius, Random
 from toylab.schedules import DDPM
@@ -38,9 +39,9 @@ def test_radius_may_differ_per_member():
     assert torch.equal(r, torch.tensor([[1.0] * 3, [2.0] * 3]))
 
 
-@pytest.mark.parametrize("bad", [{"r0": -1.0}, {"bias": float("nan")}, {"clip": -0.1}])
+@pytest.mark.parametrize("bad", [{"r0": -1.0}, {"bias": float("nan")}, {"clip": -0.1}, {"rho": float("inf")}])
 def test_bad_radii_are_refused(bad: dict[str, float]):
-    with pytest.raises(BadInput, match="at least 0"):
+    with pytest.raises(BadInput, match="finite"):
         Radius(**bad)
 
 
@@ -53,22 +54,33 @@ def test_random_direction_has_the_stated_second_moment(generator: torch.Generato
     assert (terms.mean(0).abs() < 4 * terms.std(0) / 200_000**0.5).all()
 
 
-def test_fgsm_on_axes_reaches_a_corner_and_climbs(generator: torch.Generator):
+def test_fgsm_on_axes_reaches_a_corner():
     """With a diagonal Jacobian the sign of the gradient is that of the start, so ω is a corner of the ball."""
     denoiser = Exact(GaussianMixture([[0.0, 0.0]], std=[[1.0, 0.2]]), DDPM())
     x = torch.randn(2, 50, 2, dtype=torch.float64)
     t, radius = torch.full((2, 50), 0.3, dtype=torch.float64), torch.full((2, 50), 0.5, dtype=torch.float64)
-    eps = denoiser.eps(x, t)
-    omega = FGSM()(denoiser, x, t, eps, radius, generator)
-    torch.testing.assert_close(omega.abs(), torch.full_like(omega, 0.5))
+    start = Random()(denoiser, x, t, x, radius, torch.Generator().manual_seed(3))
+    omega = FGSM()(denoiser, x, t, denoiser.eps(x, t), radius, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(omega, 0.5 * start.sign())
     assert not omega.requires_grad
-    again = Random()(denoiser, x, t, eps, radius, torch.Generator().manual_seed(0))
-    sigma = float(DDPM()(0.3)[1])
+
+
+def test_fgsm_is_one_signed_step_that_climbs_and_stays_in_the_ball():
+    """A short step from the start drawn with the same stream."""
+    denoiser, step = Exact(three_gaussians(), DDPM()), 0.02
+    x = torch.randn(1, 200, 2, dtype=torch.float64)
+    t, radius = torch.full((1, 200), 0.3, dtype=torch.float64), torch.full((1, 200), 0.5, dtype=torch.float64)
+    eps, sigma = denoiser.eps(x, t), float(DDPM()(0.3)[1])
+    start = Random()(denoiser, x, t, eps, radius, torch.Generator().manual_seed(3))
+    omega = FGSM(step)(denoiser, x, t, eps, radius, torch.Generator().manual_seed(3))
 
     def displacement(w: torch.Tensor) -> torch.Tensor:
         return (denoiser.eps(x + sigma * w, t) - eps).square().sum(-1)
 
-    assert (displacement(omega) >= displacement(again) - 1e-12).all()
+    assert (omega.abs() <= 0.5).all()
+    free = start.abs() < 0.5 - step * 0.5
+    torch.testing.assert_close((omega - start).abs()[free], torch.full_like(start[free], step * 0.5))
+    assert (displacement(omega) > displacement(start)).double().mean() > 0.95
 
 
 def test_fgsm_leans_towards_low_variance_off_the_axes(generator: torch.Generator):

@@ -150,6 +150,12 @@ def test_the_walk_ends_with_the_posterior_mean():
     torch.testing.assert_close(states[-1], denoiser.x0(states[-2], denoiser.schedule.t_min))
 
 
+@pytest.mark.parametrize("eta", [-0.1, 1.5])
+def test_bad_eta_is_refused(eta: float):
+    with pytest.raises(BadInput, match="eta must be"):
+        last(ddim(Exact(three_gaussians(), DDPM()), torch.zeros(1, 2), torch.tensor([0.5, 0.4]), eta=eta))
+
+
 def test_bad_nfe_is_refused():
     with pytest.raises(BadInput, match="at least 2"):
         grid(DDPM(), 1)

@@ -104,13 +104,20 @@ def test_gradients_are_clipped_per_member():
     assert (norms[0] > 0.0099).all()
 
 
-def test_learning_rate_warms_up_and_decays():
+def test_learning_rate_warms_up_linearly_and_decays_as_a_cosine():
     t = trainer(settings=Training(steps=100, batch=4, warmup=0.1, lr=1.0))
-    rates = [t._optimizer.param_groups[0]["lr"] for _ in t]
-    assert rates[0] < 0.2
-    assert max(rates) <= 1.0
-    assert rates[9] < max(rates)
-    assert rates[-1] < 0.001
+    rates = torch.tensor([t._optimizer.param_groups[0]["lr"] for _ in t], dtype=torch.float64)
+    step = torch.arange(100, dtype=torch.float64)
+    expected = torch.where(step < 10, (step + 1) / 11, 0.5 * (1 + torch.cos(torch.pi * (step - 10) / 90)))
+    torch.testing.assert_close(rates, expected)
+
+
+def test_uniform_times_are_independent_and_uniform():
+    t = trainer(settings=Training(steps=1, batch=20_000, times="uniform"))._batch().t
+    u = (t - 1e-3) / 0.999
+    assert ((u.mean(-1) - 0.5).abs() < 4 * (1 / 12 / 20_000) ** 0.5).all()
+    lag = ((u[:, 1:] - 0.5) * (u[:, :-1] - 0.5)).mean(-1)
+    assert (lag.abs() < 4 / 12 / 20_000**0.5).all()
 
 
 def test_stratified_times_cover_the_span_evenly():

@@ -41,7 +41,7 @@ def samples(run: Run) -> Figure:
     """Samples of the first seed of every method over the clean law's density."""
     stored, grid = run.arrays("samples.npz"), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
-    reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"]))))
+    reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"])))) or 1.0
     figure, axes = _panels(len(stored))
     for ax, (name, points) in zip(axes, stored.items(), strict=False):
         x = points[0]

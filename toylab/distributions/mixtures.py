@@ -68,9 +68,7 @@ class GaussianMixture(Distribution):
 
     @property
     def cov(self) -> Tensor:
-        centred = self.means - self.mean
-        within = torch.einsum("k,kij->ij", self.weights, self._covariances())
-        return within + torch.einsum("k,ki,kj->ij", self.weights, centred, centred)
+        return _total_covariance(self.weights, self.means, self._covariances())
 
     def responsibilities(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
         """Posterior probability of each component at points of αX + σZ: (..., dim) -> (..., K)."""
@@ -147,9 +145,8 @@ class Mixture(Distribution):
 
     @property
     def cov(self) -> Tensor:
-        centred = torch.stack([law.mean for law in self.laws]) - self.mean
-        within = torch.einsum("k,kij->ij", self.weights, torch.stack([law.cov for law in self.laws]))
-        return within + torch.einsum("k,ki,kj->ij", self.weights, centred, centred)
+        means, covs = (torch.stack([getattr(law, moment) for law in self.laws]) for moment in ("mean", "cov"))
+        return _total_covariance(self.weights, means, covs)
 
     def responsibilities(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
         """Posterior probability of each component at points of αX + σZ: (..., dim) -> (..., K)."""
@@ -217,6 +214,12 @@ class Convolved(Distribution):
         if self.std == 0:
             return inner
         return inner + alpha * (self.std / tau) ** 2 * (x - alpha * inner)
+
+
+def _total_covariance(weights: Tensor, means: Tensor, covs: Tensor) -> Tensor:
+    """Covariance of a mixture: within components and between their means."""
+    centred = means - weights @ means
+    return torch.einsum("k,kij->ij", weights, covs) + torch.einsum("k,ki,kj->ij", weights, centred, centred)
 
 
 def _variances(std: Tensor | Sequence[float] | float | None, count: int, dim: int) -> Tensor:

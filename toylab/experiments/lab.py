@@ -8,7 +8,6 @@ The objective is trained beside the plain ddpm baseline, with the same data and 
 from collections.abc import Mapping, Sequence
 
 from toylab.configuration import Method
-from toylab.errors import BadInput, unknown
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import SMOKE, Study
 
@@ -24,10 +23,7 @@ class Lab(Study):
         ddpm = {"ddpm": Method.model_validate("ddpm")} if self.baseline else {}
         return ddpm | {self.objective.name: self.objective}
 
-    def with_methods(self, names: Sequence[str]) -> "Lab":
-        for name in names:
-            if name not in self.objectives:
-                raise BadInput(unknown("method", name, self.objectives))
+    def _only(self, names: Sequence[str]) -> "Lab":
         chosen = [method for name, method in self.objectives.items() if name in names and name != "ddpm"]
         objective = chosen[0] if chosen else Method.model_validate("ddpm")
         return self.model_copy(update={"baseline": "ddpm" in names, "objective": objective})

@@ -56,12 +56,8 @@ class Laboratory:
     def sample(self, denoiser: Denoiser) -> torch.Tensor:
         """(M, n, d) samples; every denoiser starts from the same noise."""
         study, noise = self.study, self.streams("sampling")
-        x = prior(
-            self.schedule,
-            (len(self.seeds), study.samples, self.clean.dim),
-            noise,
-            torch.empty(0, device=self.exact_device),
-        )
+        shape = (len(self.seeds), study.samples, self.clean.dim)
+        x = prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device))
         return sample(study.sampler.bind(), denoiser, x, study.nfe, noise)
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:

@@ -70,6 +70,16 @@ class Study(RunSettings):
         """What is trained, by name."""
         raise NotImplementedError
 
+    def with_methods(self, names: Sequence[str]) -> "Study":
+        for name in names:
+            if name not in self.objectives:
+                raise BadInput(unknown("method", name, self.objectives))
+        return self._only(names)
+
+    def _only(self, names: Sequence[str]) -> "Study":
+        """These settings with only the named objectives."""
+        raise NotImplementedError
+
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
         try:
@@ -104,8 +114,5 @@ class MethodStudy(Study):
     def objectives(self) -> Mapping[str, Method]:
         return self.methods
 
-    def with_methods(self, names: Sequence[str]) -> "MethodStudy":
-        for name in names:
-            if name not in self.methods:
-                raise BadInput(unknown("method", name, self.methods))
+    def _only(self, names: Sequence[str]) -> "MethodStudy":
         return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})

@@ -1,8 +1,9 @@
 """Outliers and modes: what of a sample lies where the clean law does not, and how its modes look.
 
 Both are read off the clean law's 99.9 % highest-density region {x : log p(x) >= level}: outside lies the
-outlier mass, 0.001 for the law itself unless its density is flat; inside, samples are given to modes by responsibility. So widths and
-weights are to be compared with those of exact samples of the clean law measured in the same way.
+outlier mass, 0.001 for the law itself unless its density is flat; inside, samples are given to modes by
+responsibility. So widths and weights are to be compared with those of exact samples of the clean law measured
+in the same way.
 """
 
 from typing import Protocol, runtime_checkable
