@@ -5,6 +5,7 @@ makes laws, sources and streams of the settings, pipeline.py trains, samples and
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ SMOKE: dict[str, Any] = {
     "network": {"width": 32},
     "training": {"steps": 150, "batch": 128},
     "nfe": 20,
+    "seeds": 2,
     "samples": 500,
     "evaluation": {"levels": 6, "points": 500, "pair": 250},
 }
@@ -66,9 +68,9 @@ class Study(RunSettings):
     seeds: int = Field(4, ge=1, le=1024)
 
     @property
+    @abstractmethod
     def objectives(self) -> Mapping[str, Method]:
         """What is trained, by name."""
-        raise NotImplementedError
 
     def with_methods(self, names: Sequence[str]) -> "Study":
         for name in names:
@@ -76,9 +78,9 @@ class Study(RunSettings):
                 raise BadInput(unknown("method", name, self.objectives))
         return self._only(names)
 
+    @abstractmethod
     def _only(self, names: Sequence[str]) -> "Study":
         """These settings with only the named objectives."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
