@@ -118,7 +118,7 @@ def score_field(run: Run) -> Figure | None:
             _density(ax, grid)
             length = np.linalg.norm(score, axis=1, keepdims=True)
             arrows = score * np.minimum(1, _LONGEST / np.maximum(length, 1e-12))
-            ax.quiver(*x.T, *arrows.T, color=_colour(name, _methods(run.rows)), scale=40, width=0.007)
+            ax.quiver(*x.T, *arrows.T, color=_colour(name, _methods(run.rows)), scale=40, width=0.007, rasterized=True)
             _frame(ax)
         ax.set_title(name)
     cut = f", arrows cut at {_LONGEST:g}" if x.shape[1] == 2 else ""

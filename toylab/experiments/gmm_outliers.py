@@ -1,8 +1,8 @@
 """gmm-outliers: three Gaussians in the plane, 10 % of the training points uniform on [-6, 6]².
 
 Who learns the outliers? The paper's claim (arXiv:2505.21742) is that equivariant adversarial training does
-not, and that invariance breaks. Each regulariser runs with the paper's settings, radius σ² + 8/255 times a
-random draw, and with a flat radius of one noise unit; nothing else differs between the two.
+not, and that invariance breaks. robust-ran and robust-adv run with the paper's settings, radius σ² + 8/255 times
+a random draw, and with a flat radius of one noise unit; nothing else differs between the two.
 """
 
 from typing import Any
