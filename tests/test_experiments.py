@@ -110,25 +110,53 @@ def test_a_member_does_not_depend_on_how_many_there_are(tmp_path: Path):
     assert values(alone) == pytest.approx(values(both), rel=1e-3, abs=1e-6, nan_ok=True)
 
 
-def test_training_resumes_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Stopped in the middle of a training that writes a checkpoint after every step; weights come out the same."""
+def test_a_stopped_run_goes_on_from_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Left in the middle of training, which writes checkpoints; the files come out the same."""
     from toylab.experiments import pipeline
 
-    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(pipeline, "REPORT_STEPS", 1)
-    whole = carry_out("lab", tmp_path / "whole", "smoke", TINY)
-    stopped = prepare(configure("lab", "smoke", changes=[TINY]), "cpu", tmp_path / "stopped")
+    longer = {"training": {"steps": 300}}
+    whole = carry_out("lab", tmp_path / "whole", "smoke", TINY, longer)
+    stopped = prepare(configure("lab", "smoke", changes=[TINY, longer]), "cpu", tmp_path / "stopped")
     folder = stopped.folder
-    for progress in stopped.carry_out():
-        if progress.label == "training robust-adv" and (folder.path / "checkpoints/robust-adv.safetensors").exists():
-            break
-    assert not (folder.path / "weights/robust-adv.safetensors").exists()
-    resumed = carry_out("lab", tmp_path / "stopped", "smoke", TINY)
+    monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.01)
+    run = stopped.carry_out()
+    while next(run).done < 20:
+        pass
+    run.close()
+    assert not list((folder.path / "weights").glob("*robust-adv*"))
+    assert (folder.path / "checkpoints/robust-adv.safetensors").exists()
+    resumed = carry_out("lab", tmp_path / "stopped", "smoke", TINY, longer)
     assert resumed.path == folder.path
-    assert "going on from step" in (folder.path / "log.txt").read_text()
+    assert "robust-adv: going on from step" in (folder.path / "log.txt").read_text()
     for name in ("weights/ddpm.safetensors", "weights/robust-adv.safetensors", "results.csv"):
         assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
     assert not list((folder.path / "checkpoints").iterdir())
+
+
+def test_methods_side_by_side_equal_one_at_a_time(tmp_path: Path):
+    """The same bits whether two methods share two threads or each has one to itself."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = carry_out("lab", tmp_path / "alone", "smoke", TINY)
+        torch.set_num_threads(2)
+        together = carry_out("lab", tmp_path / "together", "smoke", TINY)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    for name in ("weights/ddpm.safetensors", "weights/robust-adv.safetensors"):
+        assert (alone.path / name).read_bytes() == (together.path / name).read_bytes()
+
+
+def test_an_error_in_one_training_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from toylab.experiments import pipeline
+
+    def broken(*arguments: object) -> None:
+        raise ArithmeticError("broken")
+
+    monkeypatch.setattr(pipeline, "Trainer", broken)
+    with pytest.raises(ArithmeticError, match="broken"):
+        carry_out("lab", tmp_path, "smoke", TINY)
 
 
 def test_a_configuration_repeats_itself(tmp_path: Path):

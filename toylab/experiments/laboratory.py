@@ -16,8 +16,10 @@ from toylab.samplers import prior, sample
 
 
 class Laboratory:
-    """Networks train on `device`; everything exact happens on
-    `exact_device`, the CPU where a device has no float64."""
+    """The objects of a study.
+
+    Networks train on `device`; everything exact happens on `exact_device`, the CPU where a device has no float64.
+    """
 
     def __init__(self, study: Study, device: torch.device):
         self.study, self.device = study, device

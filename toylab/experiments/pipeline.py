@@ -6,8 +6,10 @@ Besides the methods, four references are measured in the same way:
     clean-samples, contaminated-samples  fresh exact samples: the floor of the transport metrics
 """
 
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ from toylab.samplers import prior, sample
 from toylab.training import Trainer
 
 CHECKPOINT_SECONDS = 15.0
-REPORT_STEPS = 20
+POLL_SECONDS = 0.2
 FIGURES = ("samples", "score-error", "outlier-mass", "score-field")
 
 
@@ -42,8 +44,7 @@ def study_experiment(
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Train every method, then sample and measure methods and references; returns the measurements."""
     lab, work = Laboratory(study, device), _Work(study)
-    for name, method in study.objectives.items():
-        yield from _train(name, method, lab, folder, work)
+    yield from _train_all(lab, folder, work)
     bench, subjects = lab.bench(), _subjects(lab, folder)
     measurements: list[Measurement] = []
     samples: dict[str, np.ndarray] = {}
@@ -80,36 +81,71 @@ class _Work:
     """The bar's arithmetic: one unit is one evaluation of the network in training."""
 
     def __init__(self, study: Study):
-        cost = {name: study.training.steps * m.build().evaluations for name, m in study.objectives.items()}
+        self.costs = {name: method.build().evaluations for name, method in study.objectives.items()}
+        self.training = study.training.steps * sum(self.costs.values())
         self.measuring = 100 + 0.2 * study.nfe * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
-        self.total = sum(cost.values()) + self.measuring * (len(cost) + references)
+        self.total = self.training + self.measuring * (len(self.costs) + references)
         self.done = 0.0
 
-    def at(self, label: str, extra: float = 0.0) -> Progress:
-        return Progress(label, min(self.done + extra, self.total), self.total)
+    def at(self, label: str) -> Progress:
+        return Progress(label, min(self.done, self.total), self.total)
 
 
-def _train(name: str, method: Method, lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
+def _train_all(lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
+    """Train the methods side by side, the longest first.
+
+    On the CPU torch's threads are shared out among them: small networks keep one thread busy, not several.
+    Leaving early, by an interrupt or an error, makes every training write a checkpoint and stop.
+    """
+    objectives, threads, stop = lab.study.objectives, torch.get_num_threads(), threading.Event()
+    workers = min(len(objectives), threads) if lab.device.type == "cpu" else 1
+    steps = dict.fromkeys(objectives, 0)
+    _ = lab.data_std  # drawn before the trainings share it
+
+    def train(name: str) -> None:
+        torch.set_num_threads(threads // workers)
+        for number in _train(name, objectives[name], lab, folder, stop):
+            steps[name] = number
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            pending = {
+                pool.submit(train, name) for name in sorted(objectives, key=work.costs.__getitem__, reverse=True)
+            }
+            while pending:
+                ended, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for training in ended:
+                    training.result()
+                work.done = sum(steps[name] * cost for name, cost in work.costs.items())
+                yield work.at(f"training, {len(objectives) - len(pending)} of {len(objectives)} done")
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: threading.Event) -> Iterator[int]:
+    """Train one method from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoint = f"weights/{name}.safetensors", f"checkpoints/{name}.safetensors"
-    objective, settings = method.build(), lab.study.training
     if not (folder.path / weights).exists():
-        trainer = Trainer(lab.denoiser(), lab.sources, objective, settings, lab.seeds)
+        trainer = Trainer(lab.denoiser(), lab.sources, method.build(), lab.study.training, lab.seeds)
         if (folder.path / checkpoint).exists():
             trainer.restore(folder.load_tensors(checkpoint))
             folder.log(f"{name}: going on from step {trainer.step}")
         start = saved = time.perf_counter()
         step = None
         for step in trainer:
-            if time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            if stop.is_set() or time.perf_counter() - saved > CHECKPOINT_SECONDS:
                 folder.write_tensors(checkpoint, trainer.state())
                 saved = time.perf_counter()
-            if step.number % REPORT_STEPS == 0:
-                yield work.at(f"training {name}", step.number * objective.evaluations)
+            if stop.is_set():
+                return
+            yield step.number
         folder.write_tensors(weights, trainer.ema.state_dict())
         folder.log(f"{name}: trained" + (f", last losses {step.loss.tolist()}" if step else ""))
         folder.time(name, "training", time.perf_counter() - start)
-    work.done += settings.steps * objective.evaluations
+    yield lab.study.training.steps
 
 
 def _subjects(lab: Laboratory, folder: Run) -> list[tuple[str, Denoiser | None, Distribution]]:
