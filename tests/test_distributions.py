@@ -10,6 +10,8 @@ import pytest
 import scipy.integrate
 import scipy.stats
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import ALL_LAWS, DIAGONAL, FULL
 from toylab.distributions import Box, Convolved, Distribution, GaussianMixture, Mixture, SingularLaw
@@ -173,6 +175,35 @@ def test_laws_on_cuda_equal_those_on_the_cpu(law: Distribution):
     assert x.device.type == "cuda"
     for method in (law.log_prob, law.score, law.denoise):
         torch.testing.assert_close(method(x, 0.8, 0.6).cpu(), method(x.cpu(), 0.8, 0.6), rtol=1e-10, atol=1e-10)
+
+
+@st.composite
+def compositions(draw: st.DrawFn) -> Distribution:
+    """A mixture, perhaps with noise added, of a random Gaussian mixture and a random box, in 1 to 3 dimensions."""
+    dim, count = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    factors = torch.randn(count, dim, dim, dtype=torch.float64, generator=g)
+    cov = factors @ factors.mT + draw(st.floats(1e-3, 1.0)) * torch.eye(dim)
+    gaussians = GaussianMixture(3 * torch.randn(count, dim, dtype=torch.float64, generator=g), cov=cov)
+    low = 2 * torch.randn(dim, dtype=torch.float64, generator=g)
+    width = draw(st.floats(1e-2, 10.0))
+    share = draw(st.floats(0.0, 1.0))
+    law: Distribution = Mixture([gaussians, Box(low, low + width)], [1 - share, share])
+    return Convolved(law, draw(st.floats(0.0, 1.0))) if draw(st.booleans()) else law
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(law=compositions(), alpha=st.floats(0.0, 1.0), log_sigma=st.floats(-3.0, 1.0))
+def test_random_compositions_keep_the_contract(law: Distribution, alpha: float, log_sigma: float):
+    """Score = autograd of log_prob, and Tweedie, at any level, on samples and far from them."""
+    sigma = 10**log_sigma
+    x = points_of(law, alpha, sigma, 20).requires_grad_()
+    (gradient,) = torch.autograd.grad(law.log_prob(x, alpha, sigma).sum(), x)
+    score, x0 = law.score(x, alpha, sigma).detach(), law.denoise(x, alpha, sigma).detach()
+    tolerance = 1e-8 * score.norm(dim=-1) + 1e-8 / sigma
+    assert ((gradient - score).norm(dim=-1) <= tolerance).all()
+    size = x.detach().norm(dim=-1) + sigma**2 * score.norm(dim=-1) + alpha
+    assert ((alpha * x0 - x - sigma**2 * score).norm(dim=-1) <= 1e-9 * size).all()
 
 
 # -- oracles --------------------------------------------------------------------------------------------------
