@@ -82,6 +82,17 @@ def test_exact_eps_is_the_regression_of_the_noise(generator: torch.Generator):
         assert abs(terms.mean() / (terms.std() / n**0.5)) < 4.5
 
 
+@pytest.mark.parametrize("parametrization", get_args(Parametrization))
+def test_one_member_takes_points_with_any_leading_axes(parametrization: Parametrization):
+    network = MLP(2, 16, 2, generators=[torch.Generator().manual_seed(0)])
+    denoiser = Learned(network, SCHEDULES.load("ddpm")(), parametrization, 1.5)
+    x, t = torch.randn(2, 3, 4, 2), torch.rand(3, 1)
+    rows = denoiser.predict(x.reshape(1, -1, 2), t.expand(2, 3, 4).reshape(1, -1))
+    for prediction, row in zip(denoiser.predict(x, t), rows, strict=True):
+        torch.testing.assert_close(prediction, row.reshape(x.shape))
+    torch.testing.assert_close(denoiser.eps(x[0, 0, 0], 0.3), denoiser.eps(x[:1, 0, :1], 0.3)[0, 0])
+
+
 def test_dtype_of_predictions_is_that_of_the_points():
     denoiser = learned("eps").float()
     for dtype in (torch.float32, torch.float64):

@@ -87,7 +87,7 @@ class Learned(nn.Module, Denoiser):
     """A network as a denoiser.
 
     network: called with the scaled x_t (M, n, d) and log σ/α (M, n), returns (M, n, d); it is given its own
-    dtype, and predictions have that of x_t.
+    dtype, and predictions have that of x_t. Points with other leading axes go through a network of one member.
     data_std: s_d of the table above, a number or one a member (M,).
     """
 
@@ -107,21 +107,24 @@ class Learned(nn.Module, Denoiser):
         self.register_buffer("data_std", torch.atleast_1d(torch.as_tensor(data_std, dtype=torch.float32)))
 
     def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        k, output = self._evaluate(x_t, t)
-        return k.p * x_t + k.q * output, k.a * x_t + k.b * output
+        x, k, output = self._evaluate(x_t, t)
+        return (k.p * x + k.q * output).reshape(x_t.shape), (k.a * x + k.b * output).reshape(x_t.shape)
 
     def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
-        k, output = self._evaluate(x_t, t)
-        return k.a * x_t + k.b * output
+        x, k, output = self._evaluate(x_t, t)
+        return (k.a * x + k.b * output).reshape(x_t.shape)
 
-    def _evaluate(self, x_t: Tensor, t: Tensor | float) -> tuple[_Coefficients, Tensor]:
-        time = torch.as_tensor(t, dtype=x_t.dtype, device=x_t.device)
+    def _evaluate(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, _Coefficients, Tensor]:
+        """x_t (M, n, d), made so where it has other leading axes, the coefficients there, and the network's output."""
+        x, time = x_t, torch.as_tensor(t, dtype=x_t.dtype, device=x_t.device)
+        if x.ndim != 3:
+            x, time = x.reshape(1, -1, x.shape[-1]), time.expand(x.shape[:-1]).reshape(1, -1)
         alpha, sigma = self.schedule(time)
         level = (sigma.log() - alpha.log()).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
         k = self._coefficients(_last(alpha), _last(sigma))
         own = self.data_std.dtype
-        output = self.network((k.c * x_t).to(own), level.expand(x_t.shape[:-1]).to(own))
-        return k, output.to(x_t.dtype)
+        output = self.network((k.c * x).to(own), level.expand(x.shape[:-1]).to(own))
+        return x, k, output.to(x.dtype)
 
     def _coefficients(self, alpha: Tensor, sigma: Tensor) -> _Coefficients:
         total = alpha**2 + sigma**2
