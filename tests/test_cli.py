@@ -247,8 +247,8 @@ def test_bad_input_is_one_line_exit_2_and_no_folder(toylab, tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_without_one_is_refused(toylab, tmp_path: Path):
+def test_cuda_without_one_is_refused(toylab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     code, _, err = toylab("run", "gmm-outliers", "--device", "cuda", "--out", tmp_path / "runs")
     assert (code, err) == (2, "error: there is no cuda device here; allowed: auto, cpu\n")
     assert list(tmp_path.iterdir()) == []

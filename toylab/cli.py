@@ -38,7 +38,7 @@ _SECTIONS = (
 def main() -> NoReturn:
     """The entry point. Exit codes: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
     # OpenMP's threads otherwise spin while they wait for each other: with one core taken by another process,
-    # a step of a small network then takes tens of times as long. Read when torch is imported.
+    # a step of a small network then takes far longer. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
