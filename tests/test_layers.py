@@ -7,9 +7,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
-    "__init__", "errors", "index", "configuration", "randomness", "distributions", "contamination", "schedules",
-    "denoisers", "networks", "perturbations", "objectives", "theory", "data", "training", "samplers", "metrics",
-    "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
+    "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
+    "schedules", "denoisers", "networks", "perturbations", "objectives", "theory", "data", "training", "samplers",
+    "metrics", "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def test_bad_radii_are_refused(bad: dict[str, float]):
 def test_random_direction_has_the_stated_second_moment(generator: torch.Generator):
     x = torch.zeros(1, 200_000, 2, dtype=torch.float64)
     radius = torch.full((1, 200_000), 0.7, dtype=torch.float64)
-    omega = Random()(None, x, radius, x, radius, generator)[0]  # type: ignore[arg-type]
+    omega = Random()(None, x, x, radius, generator)[0]  # type: ignore[arg-type]
     assert (omega.abs() <= 0.7).all()
     terms = omega.square() - 0.49 / 3
     assert (terms.mean(0).abs() < 4 * terms.std(0) / 200_000**0.5).all()
@@ -59,8 +59,8 @@ def test_fgsm_on_axes_reaches_a_corner():
     denoiser = Exact(GaussianMixture([[0.0, 0.0]], std=[[1.0, 0.2]]), DDPM())
     x = torch.randn(2, 50, 2, dtype=torch.float64)
     t, radius = torch.full((2, 50), 0.3, dtype=torch.float64), torch.full((2, 50), 0.5, dtype=torch.float64)
-    start = Random()(denoiser, x, t, x, radius, torch.Generator().manual_seed(3))
-    omega = FGSM()(denoiser, x, t, denoiser.eps(x, t), radius, torch.Generator().manual_seed(3))
+    start = Random()(denoiser.at(t), x, x, radius, torch.Generator().manual_seed(3))
+    omega = FGSM()(denoiser.at(t), x, denoiser.eps(x, t), radius, torch.Generator().manual_seed(3))
     torch.testing.assert_close(omega, 0.5 * start.sign())
     assert not omega.requires_grad
 
@@ -71,8 +71,8 @@ def test_fgsm_is_one_signed_step_that_climbs_and_stays_in_the_ball():
     x = torch.randn(1, 200, 2, dtype=torch.float64)
     t, radius = torch.full((1, 200), 0.3, dtype=torch.float64), torch.full((1, 200), 0.5, dtype=torch.float64)
     eps, sigma = denoiser.eps(x, t), float(DDPM()(0.3)[1])
-    start = Random()(denoiser, x, t, eps, radius, torch.Generator().manual_seed(3))
-    omega = FGSM(step)(denoiser, x, t, eps, radius, torch.Generator().manual_seed(3))
+    start = Random()(denoiser.at(t), x, eps, radius, torch.Generator().manual_seed(3))
+    omega = FGSM(step)(denoiser.at(t), x, eps, radius, torch.Generator().manual_seed(3))
 
     def displacement(w: torch.Tensor) -> torch.Tensor:
         return (denoiser.eps(x + sigma * w, t) - eps).square().sum(-1)
@@ -91,6 +91,6 @@ def test_fgsm_leans_towards_low_variance_off_the_axes(generator: torch.Generator
     denoiser = Exact(GaussianMixture([[0.0, 0.0]], cov=cov), DDPM())
     x = torch.randn(1, 20_000, 2, dtype=torch.float64, generator=generator)
     t, radius = torch.full((1, 20_000), 0.2, dtype=torch.float64), torch.ones(1, 20_000, dtype=torch.float64)
-    omega = FGSM()(denoiser, x, t, denoiser.eps(x, t), radius, generator)[0] @ rotation
+    omega = FGSM()(denoiser.at(t), x, denoiser.eps(x, t), radius, generator)[0] @ rotation
     data, noise = omega.square().mean(0)
     assert noise > 1.5 * data

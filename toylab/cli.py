@@ -1,7 +1,6 @@
 """The command line: parsing and printing only."""
 
 import io
-import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 import toylab
-from toylab import index
+from toylab import index, process
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,9 +36,7 @@ _SECTIONS = (
 
 def main() -> NoReturn:
     """The entry point. Exit codes: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
-    # OpenMP's threads otherwise spin while they wait for each other: with one core taken by another process,
-    # a step of a small network then takes far longer. Read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    process.settle()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε and ± shows something else, and goes on

@@ -43,20 +43,48 @@ class Denoiser(ABC):
     schedule: Schedule
 
     @abstractmethod
+    def at(self, t: Tensor | float) -> "NoiseLevel":
+        """The denoiser at the times t: what depends on t alone is computed once, for any number of evaluations."""
+
     def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """(x0, eps), from one evaluation."""
+        return self.at(t).predict(x_t)
 
     def x0(self, x_t: Tensor, t: Tensor | float) -> Tensor:
         """The predicted x_0, an estimate of E[x_0 | x_t]."""
-        return self.predict(x_t, t)[0]
+        return self.at(t).predict(x_t)[0]
 
     def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
         """The predicted noise, an estimate of E[ε | x_t] = -σ ∇ log p_t(x_t)."""
-        return self.predict(x_t, t)[1]
+        return self.at(t).eps(x_t)
 
     def score(self, x_t: Tensor, t: Tensor | float) -> Tensor:
         """The predicted score ∇ log p_t(x_t) = -eps/σ."""
-        return -self.eps(x_t, t) / _last(self.schedule(t)[1])
+        level = self.at(t)
+        return -level.eps(x_t) / _last(level.sigma)
+
+
+class NoiseLevel(ABC):
+    """A denoiser at given times: x_t -> predictions. alpha, sigma: the schedule there, of t's shape."""
+
+    alpha: Tensor
+    sigma: Tensor
+
+    def noised(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """x_t = α x_0 + σ ε."""
+        return _last(self.alpha) * x0 + _last(self.sigma) * eps
+
+    def pushed(self, x_t: Tensor, omega: Tensor) -> Tensor:
+        """x_t + σ ω: moved by ω noise units."""
+        return x_t + _last(self.sigma) * omega
+
+    @abstractmethod
+    def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        """(x0, eps), from one evaluation."""
+
+    def eps(self, x_t: Tensor) -> Tensor:
+        """The predicted noise."""
+        return self.predict(x_t)[1]
 
 
 class Exact(Denoiser):
@@ -65,22 +93,20 @@ class Exact(Denoiser):
     def __init__(self, law: Distribution, schedule: Schedule):
         self.law, self.schedule = law, schedule
 
-    def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        alpha, sigma = self.schedule(t)
-        x0 = self.law.denoise(x_t, alpha, sigma)
-        return x0, (x_t - _last(alpha) * x0) / _last(sigma)
-
-    def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
-        alpha, sigma = self.schedule(t)
-        return -_last(sigma) * self.law.score(x_t, alpha, sigma)
+    def at(self, t: Tensor | float) -> NoiseLevel:
+        return _ExactLevel(self.law, *self.schedule(t))
 
 
-class _Coefficients(NamedTuple):
-    c: Tensor
-    a: Tensor | float
-    b: Tensor | float
-    p: Tensor | float
-    q: Tensor | float
+class _ExactLevel(NoiseLevel):
+    def __init__(self, law: Distribution, alpha: Tensor, sigma: Tensor):
+        self.law, self.alpha, self.sigma = law, alpha, sigma
+
+    def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        x0 = self.law.denoise(x_t, self.alpha, self.sigma)
+        return x0, (x_t - _last(self.alpha) * x0) / _last(self.sigma)
+
+    def eps(self, x_t: Tensor) -> Tensor:
+        return -_last(self.sigma) * self.law.score(x_t, self.alpha, self.sigma)
 
 
 class Learned(nn.Module, Denoiser):
@@ -106,40 +132,54 @@ class Learned(nn.Module, Denoiser):
         self.network, self.schedule, self.parametrization = network, schedule, parametrization
         self.register_buffer("data_std", torch.atleast_1d(torch.as_tensor(data_std, dtype=torch.float32)))
 
-    def predict(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        x, k, output = self._evaluate(x_t, t)
-        return (k.p * x + k.q * output).reshape(x_t.shape), (k.a * x + k.b * output).reshape(x_t.shape)
+    def at(self, t: Tensor | float) -> NoiseLevel:
+        return _LearnedLevel(self, *self.schedule(t))
 
-    def eps(self, x_t: Tensor, t: Tensor | float) -> Tensor:
-        x, k, output = self._evaluate(x_t, t)
-        return (k.a * x + k.b * output).reshape(x_t.shape)
 
-    def _evaluate(self, x_t: Tensor, t: Tensor | float) -> tuple[Tensor, _Coefficients, Tensor]:
-        """x_t (M, n, d), made so where it has other leading axes, the coefficients there, and the network's output."""
-        x, time = x_t, torch.as_tensor(t, dtype=x_t.dtype, device=x_t.device)
+class _LearnedLevel(NoiseLevel):
+    def __init__(self, denoiser: Learned, alpha: Tensor, sigma: Tensor):
+        self.network, self.own, self.alpha, self.sigma = denoiser.network, denoiser.data_std, alpha, sigma
+        self.log_ratio = (sigma.log() - alpha.log()).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
+        std = denoiser.data_std.to(alpha)
+        std = std[:, None, None] if len(std) > 1 else std[0]
+        self.k = _coefficients(denoiser.parametrization, _last(alpha), _last(sigma), std)
+
+    def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        output = self._output(x_t)
+        return (self.k.p * x_t + self.k.q * output).to(x_t.dtype), (self.k.a * x_t + self.k.b * output).to(x_t.dtype)
+
+    def eps(self, x_t: Tensor) -> Tensor:
+        return (self.k.a * x_t + self.k.b * self._output(x_t)).to(x_t.dtype)
+
+    def _output(self, x_t: Tensor) -> Tensor:
+        """The network's output, with x_t's dtype and leading axes."""
+        x, level = (self.k.c * x_t).to(self.own), self.log_ratio.to(self.own).expand(x_t.shape[:-1])
         if x.ndim != 3:
-            x, time = x.reshape(1, -1, x.shape[-1]), time.expand(x.shape[:-1]).reshape(1, -1)
-        alpha, sigma = self.schedule(time)
-        level = (sigma.log() - alpha.log()).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
-        k = self._coefficients(_last(alpha), _last(sigma))
-        own = self.data_std.dtype
-        output = self.network((k.c * x).to(own), level.expand(x.shape[:-1]).to(own))
-        return x, k, output.to(x.dtype)
+            x, level = x.reshape(1, -1, x.shape[-1]), level.reshape(1, -1)
+        return self.network(x, level).to(x_t.dtype).reshape(x_t.shape)
 
-    def _coefficients(self, alpha: Tensor, sigma: Tensor) -> _Coefficients:
-        total = alpha**2 + sigma**2
-        c = total.rsqrt()
-        match self.parametrization:
-            case "eps":
-                return _Coefficients(c, 0.0, 1.0, 1 / alpha, -sigma / alpha)
-            case "x0":
-                return _Coefficients(c, 1 / sigma, -alpha / sigma, 0.0, 1.0)
-            case "v":
-                return _Coefficients(c, sigma / total, alpha / total, alpha / total, -sigma / total)
-            case _:
-                std = self.data_std[:, None, None].to(alpha.dtype)
-                c = (sigma**2 + (alpha * std) ** 2).rsqrt()
-                return _Coefficients(c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c)
+
+class _Coefficients(NamedTuple):
+    c: Tensor
+    a: Tensor | float
+    b: Tensor | float
+    p: Tensor | float
+    q: Tensor | float
+
+
+def _coefficients(parametrization: Parametrization, alpha: Tensor, sigma: Tensor, std: Tensor) -> _Coefficients:
+    total = alpha**2 + sigma**2
+    c = total.rsqrt()
+    match parametrization:
+        case "eps":
+            return _Coefficients(c, 0.0, 1.0, 1 / alpha, -sigma / alpha)
+        case "x0":
+            return _Coefficients(c, 1 / sigma, -alpha / sigma, 0.0, 1.0)
+        case "v":
+            return _Coefficients(c, sigma / total, alpha / total, alpha / total, -sigma / total)
+        case _:
+            c = (sigma**2 + (alpha * std) ** 2).rsqrt()
+            return _Coefficients(c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c)
 
 
 def _last(level: Tensor) -> Tensor:

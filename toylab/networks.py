@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from toylab import randomness
 from toylab.randomness import Generators
 
+_FIRST_GAIN = 2.0  # of the first layer's initial weights: sharp features of x_t are learned sooner
+
 
 class MemberLinear(nn.Module):
-    """x (M, n, inputs) -> (M, n, outputs), one affine map a member; initialised as torch's Linear is."""
+    """x (M, n, inputs) -> (M, n, outputs), one affine map a member; initialised as torch's Linear is, times gain."""
 
-    def __init__(self, inputs: int, outputs: int, members: int = 1, generators: Generators = None):
+    def __init__(self, inputs: int, outputs: int, members: int = 1, generators: Generators = None, gain: float = 1.0):
         super().__init__()
-        bound = 1 / math.sqrt(inputs)
+        bound = gain / math.sqrt(inputs)
         like = torch.empty(0)
         draw = randomness.rand((members, inputs + 1, outputs), generators, like)
         both = bound * (2 * draw - 1)
@@ -32,11 +34,12 @@ class MemberLinear(nn.Module):
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron of x_t and the noise level.
+    """A multilayer perceptron of x_t and the noise level, with a gated skip: F(x, l) = f(h) + g(h) x.
 
-    dim: of the samples; width and depth: of the hidden layers; generators: one a member, on the CPU, for the
-    initial weights. The level log σ/α enters the first layer as itself and as sines and cosines at
-    `frequencies` octaves, next to x_t.
+    dim: of the samples; width and depth: of the hidden layers h (GELU); generators: one a member, on the CPU, for
+    the initial weights. The level l = log σ/α enters the first layer as itself and as sines and cosines at
+    `frequencies` octaves, next to x_t. The gate g, one number a point, lets the network copy x_t where the
+    noise says so; without it x_0 at low noise and ε at high noise must be built from the hidden units.
     """
 
     def __init__(
@@ -50,8 +53,11 @@ class MLP(nn.Module):
     ):
         super().__init__()
         self.dim = dim
-        sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim]
-        self.layers = nn.ModuleList(MemberLinear(i, o, members, generators) for i, o in pairwise(sizes))
+        sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim + 1]
+        gains = [_FIRST_GAIN, *[1.0] * depth]
+        self.layers = nn.ModuleList(
+            MemberLinear(i, o, members, generators, gain) for (i, o), gain in zip(pairwise(sizes), gains, strict=True)
+        )
         octaves = torch.tensor([math.pi / 8 * 2**k for k in range(frequencies)])
         self.register_buffer("octaves", octaves, persistent=False)
 
@@ -63,8 +69,9 @@ class MLP(nn.Module):
         angle = level * self.octaves
         h = torch.cat([x, level / 4, angle.sin(), angle.cos()], -1)
         for layer in self.layers[:-1]:
-            h = nn.functional.silu(layer(h))
-        return self.layers[-1](h)
+            h = nn.functional.gelu(layer(h))
+        out = self.layers[-1](h)
+        return torch.addcmul(out[..., :-1], out[..., -1:], x)
 
 
 class Affine(nn.Module):

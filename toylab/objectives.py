@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from toylab.denoisers import Denoiser
+from toylab.denoisers import Denoiser, NoiseLevel
 from toylab.perturbations import FGSM, Direction, Radius, Random, Scalar, at_least_zero, per_member
 from toylab.randomness import Generators
 
@@ -53,8 +53,8 @@ class Denoising:
     evaluations = 1
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
-        x_t, _, _ = _noised(denoiser, batch)
-        return _mean_square(denoiser.eps(x_t, batch.t) - batch.eps)
+        level = denoiser.at(batch.t)
+        return _mean_square(level.eps(level.noised(batch.x0, batch.eps)) - batch.eps)
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,25 @@ class Regularised:
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
         if self._off:
             return Denoising()(denoiser, batch, generator)
-        x_t, alpha, sigma = _noised(denoiser, batch)
-        eps = denoiser.eps(x_t, batch.t)
-        radius = self.radius(alpha, sigma, generator)
-        omega = self.direction(denoiser, x_t, batch.t, eps.detach(), radius, generator)
-        moved = denoiser.eps(x_t + sigma[..., None] * omega, batch.t)
+        level = denoiser.at(batch.t)
+        x_t = level.noised(batch.x0, batch.eps)
+        radius = self.radius(level.alpha, level.sigma, generator)
+        eps, moved, omega = self._pushed(denoiser, level, x_t, batch.t, radius, generator)
         gap = moved - (eps if self.through else eps.detach())
         penalty = _mean_square(gap - omega if self.equivariant else gap)
         return _mean_square(eps - batch.eps) + per_member(self.lam, penalty) * penalty
+
+    def _pushed(
+        self, denoiser: Denoiser, level: NoiseLevel, x_t: Tensor, t: Tensor, radius: Tensor, generator: Generators
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """ε(x_t), ε(x_t + σω) and ω; both from one pass where ω does not depend on the model."""
+        if self.direction.evaluations:
+            eps = level.eps(x_t)
+            omega = self.direction(level, x_t, eps.detach(), radius, generator)
+            return eps, level.eps(level.pushed(x_t, omega)), omega
+        omega = self.direction(level, x_t, x_t, radius, generator)
+        eps, moved = denoiser.at(torch.cat([t, t], 1)).eps(torch.cat([x_t, level.pushed(x_t, omega)], 1)).chunk(2, 1)
+        return eps, moved, omega
 
 
 def robust_ran(lam: float = 0.3, radius: Radius = PAPER_RADIUS, through: bool = True) -> Regularised:
@@ -109,11 +120,6 @@ def invariance(
 ) -> Regularised:
     """What adversarial training of a classifier would ask for; here it must fail."""
     return Regularised(lam, radius, Random() if direction == "random" else FGSM(), equivariant=False)
-
-
-def _noised(denoiser: Denoiser, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    alpha, sigma = denoiser.schedule(batch.t)
-    return alpha[..., None] * batch.x0 + sigma[..., None] * batch.eps, alpha, sigma
 
 
 def _mean_square(x: Tensor) -> Tensor:

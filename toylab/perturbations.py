@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from toylab import randomness
-from toylab.denoisers import Denoiser
+from toylab.denoisers import NoiseLevel
 from toylab.errors import BadInput
 from toylab.randomness import Generators
 
@@ -50,12 +50,13 @@ class Radius:
 
 
 class Direction(Protocol):
-    """Chooses ω in the ball: x_t (M, n, d), t and radius (M, n), eps = ε(x_t) without gradient -> ω (M, n, d)."""
+    """Chooses ω in the ball: the denoiser at the times of x_t (M, n, d), eps = ε(x_t) without gradient, radius (M, n)
+    -> ω (M, n, d)."""
 
-    evaluations: int  # of the denoiser, per perturbation
+    evaluations: int  # of the denoiser, per perturbation; 0 if ω depends on neither `level` nor `eps`
 
     def __call__(
-        self, denoiser: Denoiser, x_t: Tensor, t: Tensor, eps: Tensor, radius: Tensor, generators: Generators
+        self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators
     ) -> Tensor: ...
 
 
@@ -65,9 +66,7 @@ class Random:
 
     evaluations = 0
 
-    def __call__(
-        self, denoiser: Denoiser, x_t: Tensor, t: Tensor, eps: Tensor, radius: Tensor, generators: Generators
-    ) -> Tensor:
+    def __call__(self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators) -> Tensor:
         return radius[..., None] * (2 * randomness.rand(x_t.shape, generators, x_t) - 1)
 
 
@@ -85,13 +84,10 @@ class FGSM:
     def __post_init__(self) -> None:
         at_least_zero("step", self.step)
 
-    def __call__(
-        self, denoiser: Denoiser, x_t: Tensor, t: Tensor, eps: Tensor, radius: Tensor, generators: Generators
-    ) -> Tensor:
-        start = Random()(denoiser, x_t, t, eps, radius, generators).requires_grad_()
-        sigma = denoiser.schedule(t)[1][..., None]
+    def __call__(self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators) -> Tensor:
+        start = Random()(level, x_t, eps, radius, generators).requires_grad_()
         with torch.enable_grad():
-            displacement = (denoiser.eps(x_t + sigma * start, t) - eps).square().sum()
+            displacement = (level.eps(level.pushed(x_t, start)) - eps).square().sum()
             (gradient,) = torch.autograd.grad(displacement, start)
         r = radius[..., None]
         return (start.detach() + self.step * r * gradient.sign()).clamp(-r, r)

@@ -8,7 +8,7 @@ gradients are clipped per member, and each member draws from streams of its own.
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -21,17 +21,24 @@ from toylab.denoisers import Learned
 from toylab.errors import BadInput
 from toylab.objectives import Batch, Objective
 
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Training(Settings):
     """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member."""
 
     steps: int = Field(5000, ge=1, le=1_000_000_000)
     batch: int = Field(384, ge=1, le=1_000_000)
-    lr: float = Field(2e-2, gt=0)
+    lr: Rate | tuple[Rate, ...] = Field(1e-2, description="the largest, after the warm-up; one, or one a member")
+    betas: tuple[Share, Share] = Field((0.9, 0.95), description="of Adam; a short memory suits short trainings")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
     times: Literal["stratified", "uniform"] = "stratified"
+    compile: Literal["off", "default", "reduce-overhead"] = Field(
+        "off", description="the network by torch.compile; reduce-overhead adds CUDA graphs"
+    )
 
 
 class Step(NamedTuple):
@@ -66,9 +73,17 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
+        rates = torch.as_tensor(settings.lr, dtype=self._parameters[0].dtype).flatten()
+        if len(rates) not in (1, len(seeds)):
+            raise BadInput(f"lr must be one number or one a member: {len(rates)} do not fit {len(seeds)} members")
+        self._lr, self._shares = float(rates.max()), None  # members' rates as shares of the largest
+        if len(rates.unique()) > 1:
+            self._shares = [(rates / rates.max()).to(device).view(-1, *[1] * (p.ndim - 1)) for p in self._parameters]
+        if settings.compile != "off":
+            denoiser.network.compile(mode=None if settings.compile == "default" else settings.compile)
         places = {"batches": sources[0].device, "noise": device, "perturbation": device}
         self._generators = {purpose: randomness.streams(seeds, purpose, place) for purpose, place in places.items()}
-        self._optimizer = torch.optim.Adam(self._parameters, lr=settings.lr, fused=True)
+        self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
         """Train from the present step to the last, yielding after each."""
@@ -77,9 +92,7 @@ class Trainer:
             self._optimizer.zero_grad()
             loss.sum().backward()
             self._clip()
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.settings.lr * self._lr_factor()
-            self._optimizer.step()
+            self._descend()
             self._average()
             self.step += 1
             yield Step(self.step, loss.detach())
@@ -105,10 +118,23 @@ class Trainer:
 
     def _clip(self) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        norm = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]), dim=0
+        )
         factor = (self.settings.clip / (norm + 1e-12)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+    @torch.no_grad()
+    def _descend(self) -> None:
+        """One step of Adam, which is linear in the learning rate: a member with a smaller one goes its share of it."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._lr * self._lr_factor()
+        before = None if self._shares is None else [p.clone() for p in self._parameters]
+        self._optimizer.step()
+        if before is not None:
+            for parameter, old, share in zip(self._parameters, before, self._shares or (), strict=True):
+                parameter.copy_(torch.lerp(old, parameter, share))
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -1,0 +1,21 @@
+"""What a process should settle before torch starts, so that small networks train fast.
+
+OpenMP's threads spin while they wait for each other: with one core taken by another process a step then takes
+tens of times longer, so they are told to sleep. glibc gives memory back to the system after every step and asks
+for it again, page by page, in the next: it is told to keep it.
+"""
+
+import ctypes
+import os
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt(3)
+
+
+def settle() -> None:
+    """Call before torch is imported, as the `toylab` command does. What the environment already sets stays; where
+    there is no glibc the memory part does nothing."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None and not any(key.startswith("MALLOC_") for key in os.environ):
+        for option, size in ((_TRIM_THRESHOLD, 1 << 30), (_TOP_PAD, 1 << 26), (_MMAP_THRESHOLD, 1 << 30)):
+            mallopt(option, size)
