@@ -12,7 +12,8 @@ from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
-from toylab.objectives import Denoising, robust_adv
+from toylab.objectives import Denoising, robust_adv, robust_ran
+from toylab.perturbations import Radius
 from toylab.schedules import DDPM
 from toylab.training import Trainer, Training
 
@@ -112,6 +113,41 @@ def test_learning_rate_warms_up_linearly_and_decays_as_a_cosine():
     torch.testing.assert_close(rates, expected)
 
 
+def test_learning_rate_may_differ_per_member():
+    """Each member goes as it would alone with its own rate."""
+    rates = [1e-2, 3e-3, 1e-4]
+    together = run(trainer((3, 4, 5), Training(steps=12, batch=32, lr=rates))).ema.state_dict()
+    for member, (seed, lr) in enumerate(zip((3, 4, 5), rates, strict=True)):
+        alone = run(trainer((seed,), Training(steps=12, batch=32, lr=lr))).ema.state_dict()
+        for key, value in alone.items():
+            torch.testing.assert_close(together[key][member], value[0], rtol=1e-4, atol=1e-6)
+
+
+def test_radius_and_lambda_may_differ_per_member():
+    lam, r0 = torch.tensor([0.0, 0.3, 1.0]), torch.tensor([1.0, 0.5, 2.0])
+    for build in (robust_ran, robust_adv):
+        together = run(trainer((3, 4, 5), objective=build(lam, Radius(r0, 0.0, 0.0)))).ema.state_dict()
+        for member, seed in enumerate((3, 4, 5)):
+            one = build(float(lam[member]), Radius(float(r0[member]), 0.0, 0.0))
+            alone = run(trainer((seed,), objective=one)).ema.state_dict()
+            for key, value in alone.items():
+                torch.testing.assert_close(together[key][member], value[0], rtol=1e-4, atol=1e-5)
+
+
+def test_as_many_learning_rates_as_members():
+    with pytest.raises(BadInput, match="3 do not fit 2 members"):
+        trainer((0, 1), Training(lr=[0.1, 0.2, 0.3]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [Denoising(), robust_ran(), robust_adv()])
+def test_compiled_trains_as_eager(objective):
+    eager = run(trainer(objective=objective)).ema.state_dict()
+    compiled = run(trainer(settings=Training(steps=12, batch=32, compile="default"), objective=objective))
+    for key, value in compiled.ema.state_dict().items():
+        torch.testing.assert_close(value, eager[key], rtol=1e-4, atol=1e-5)
+
+
 def test_uniform_times_are_independent_and_uniform():
     t = trainer(settings=Training(steps=1, batch=20_000, times="uniform"))._batch().t
     u = (t - 1e-3) / 0.999
@@ -154,3 +190,12 @@ def test_training_on_cuda_agrees_with_the_cpu_and_never_waits():
     cuda = torch.stack(losses)[-50:].mean(0).cpu()
     cpu = torch.stack([step.loss for step in trainer(settings=Training(steps=300, batch=128))])[-50:].mean(0)
     torch.testing.assert_close(cuda, cpu, rtol=0.2, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("objective", [Denoising(), robust_ran(), robust_adv()])
+def test_cuda_graphs_train_as_eager(objective):
+    eager = run(trainer(objective=objective, device="cuda")).ema.state_dict()
+    settings = Training(steps=12, batch=32, compile="reduce-overhead")
+    for key, value in run(trainer(settings=settings, objective=objective, device="cuda")).ema.state_dict().items():
+        torch.testing.assert_close(value, eager[key], rtol=1e-3, atol=1e-4)

@@ -22,7 +22,6 @@ from toylab.errors import BadInput
 from toylab.objectives import Batch, Objective
 
 Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Training(Settings):
@@ -30,8 +29,9 @@ class Training(Settings):
 
     steps: int = Field(5000, ge=1, le=1_000_000_000)
     batch: int = Field(384, ge=1, le=1_000_000)
-    lr: Rate | tuple[Rate, ...] = Field(1e-2, description="the largest, after the warm-up; one, or one a member")
-    betas: tuple[Share, Share] = Field((0.9, 0.95), description="of Adam; a short memory suits short trainings")
+    lr: Rate | list[Rate] = Field(1e-2, description="the largest, after the warm-up; one, or one a member")
+    beta1: float = Field(0.9, ge=0, lt=1, description="of Adam")
+    beta2: float = Field(0.95, ge=0, lt=1, description="of Adam; a short memory suits short trainings")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
@@ -83,11 +83,15 @@ class Trainer:
             denoiser.network.compile(mode=None if settings.compile == "default" else settings.compile)
         places = {"batches": sources[0].device, "noise": device, "perturbation": device}
         self._generators = {purpose: randomness.streams(seeds, purpose, place) for purpose, place in places.items()}
-        self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
+        self._optimizer = torch.optim.Adam(
+            self._parameters, lr=self._lr, betas=(settings.beta1, settings.beta2), fused=True
+        )
 
     def __iter__(self) -> Iterator[Step]:
         """Train from the present step to the last, yielding after each."""
         while self.step < self.settings.steps:
+            if self.settings.compile == "reduce-overhead":
+                torch.compiler.cudagraph_mark_step_begin()
             loss = self.objective(self.denoiser, self._batch(), self._generators["perturbation"])
             self._optimizer.zero_grad()
             loss.sum().backward()

@@ -99,7 +99,8 @@ def _train_all(lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
     Leaving early, by an interrupt or an error, makes every training write a checkpoint and stop.
     """
     objectives, threads, stop = lab.study.objectives, torch.get_num_threads(), threading.Event()
-    workers = min(len(objectives), threads) if lab.device.type == "cpu" else 1
+    alone = lab.device.type != "cpu" or lab.study.training.compile != "off"
+    workers = 1 if alone else min(len(objectives), threads)
     steps = dict.fromkeys(objectives, 0)
     _ = lab.data_std  # drawn before the trainings share it
 

@@ -88,6 +88,9 @@ class Study(RunSettings):
             self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
+        rates = self.training.lr
+        if isinstance(rates, list) and len(rates) != self.seeds:
+            raise ValueError(f"training.lr: one number, or one for each of the {self.seeds} seeds, not {len(rates)}")
         evaluation, schedule = self.evaluation, self.schedule.build()
         if not evaluation.ratio_low < evaluation.ratio_high:
             raise ValueError("evaluation: ratio_low must be below ratio_high")
