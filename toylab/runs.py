@@ -26,6 +26,7 @@ import json
 import os
 import platform
 import subprocess
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,7 @@ from toylab.networks import MLP
 if TYPE_CHECKING:
     import pandas
 
+_APPENDING = threading.Lock()  # methods train and are measured side by side
 _RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "matplotlib", "seaborn")
 
 
@@ -161,9 +163,10 @@ class Run:
     def time(self, method: str, part: str, seconds: float) -> None:
         """Append a row to timings.csv."""
         path = self.path / "timings.csv"
-        head = "" if path.exists() else "date,method,part,seconds\n"
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{head}{_now()},{method},{part},{seconds:.3f}\n")
+        with _APPENDING:
+            head = "" if path.exists() else "date,method,part,seconds\n"
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{head}{_now()},{method},{part},{seconds:.3f}\n")
 
     def finish(self) -> None:
         """Mark the run as complete."""

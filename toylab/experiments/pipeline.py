@@ -8,9 +8,10 @@ Besides the methods, four references are measured in the same way:
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from toylab.runs import Run
 from toylab.samplers import prior, sample
 from toylab.training import Trainer
 
+T = TypeVar("T")
+
 CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.2
 FIGURES = ("samples", "score-error", "outlier-mass", "score-field")
@@ -45,24 +48,29 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
     """Train every method, then sample and measure methods and references; returns the measurements."""
     lab, work = Laboratory(study, device), _Work(study)
     yield from _train_all(lab, folder, work)
-    bench, subjects = lab.bench(), _subjects(lab, folder)
-    measurements: list[Measurement] = []
-    samples: dict[str, np.ndarray] = {}
-    for name, denoiser, law in subjects:
-        yield work.at(f"measuring {name}")
+    bench, subjects, stop = lab.bench(), _subjects(lab, folder), threading.Event()
+
+    def taken(name: str, denoiser: Denoiser | None, law: Distribution) -> tuple[list[Measurement], np.ndarray]:
+        """The measurements of one subject, and its samples."""
         start = time.perf_counter()
         x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        measurements += measure(Subject(name, denoiser, x, study.sampler.name, study.nfe), bench)
+        rows = _until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe), bench))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
-        samples[name] = x.float().cpu().numpy()
-        work.done += work.measuring
+        return list(rows), x.float().cpu().numpy()
+
+    yield work.at("measuring")  # before what the subjects share is made
+    _ = bench.region
+    results: list[tuple[list[Measurement], np.ndarray]] = []
+    for results in side_by_side([partial(taken, *subject) for subject in subjects], _workers(lab, len(subjects)), stop):
+        work.done = work.training + work.measuring * len(results)
+        yield work.at(f"measuring, {len(results)} of {len(subjects)} done")
     yield work.at("writing")
-    folder.write_arrays("samples.npz", samples)
+    folder.write_arrays("samples.npz", {name: x for (name, _, _), (_, x) in zip(subjects, results, strict=True)})
     denoisers = {name: denoiser for name, denoiser, _ in subjects if denoiser is not None}
     folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab))
-    return measurements
+    return [row for rows, _ in results for row in rows]
 
 
 def sample_from(
@@ -93,37 +101,57 @@ class _Work:
 
 
 def _train_all(lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
-    """Train the methods side by side, the longest first.
-
-    On the CPU torch's threads are shared out among them: small networks keep one thread busy, not several.
-    Leaving early, by an interrupt or an error, makes every training write a checkpoint and stop.
-    """
-    objectives, threads, stop = lab.study.objectives, torch.get_num_threads(), threading.Event()
-    alone = lab.device.type != "cpu" or lab.study.training.compile != "off"
-    workers = 1 if alone else min(len(objectives), threads)
+    """Train the methods side by side, the longest first. Leaving early makes each write a checkpoint and stop."""
+    objectives, stop = lab.study.objectives, threading.Event()
     steps = dict.fromkeys(objectives, 0)
     _ = lab.data_std  # drawn before the trainings share it
 
     def train(name: str) -> None:
-        torch.set_num_threads(threads // workers)
         for number in _train(name, objectives[name], lab, folder, stop):
             steps[name] = number
 
+    longest_first = sorted(objectives, key=work.costs.__getitem__, reverse=True)
+    trainings = [partial(train, name) for name in longest_first]
+    for done in side_by_side(trainings, _workers(lab, len(trainings)), stop):
+        work.done = sum(steps[name] * cost for name, cost in work.costs.items())
+        yield work.at(f"training, {len(done)} of {len(objectives)} done")
+
+
+def _workers(lab: Laboratory, tasks: int) -> int:
+    """On the CPU small networks keep one thread busy, not several; a compiler's cache is not shared by threads."""
+    alone = lab.device.type != "cpu" or lab.study.training.compile != "off"
+    return 1 if alone else min(tasks, torch.get_num_threads())
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]], workers: int, stop: threading.Event) -> Iterator[list[T]]:
+    """Run tasks in threads that share out torch's own; yields now and then what the ended ones returned, at last all
+    in order. Leaving early, by an interrupt or an error, sets `stop` and waits for those that run."""
+    threads = torch.get_num_threads()
+
+    def run(task: Callable[[], T]) -> T:
+        torch.set_num_threads(threads // workers)
+        return task()
+
     with ThreadPoolExecutor(workers) as pool:
         try:
-            pending = {
-                pool.submit(train, name) for name in sorted(objectives, key=work.costs.__getitem__, reverse=True)
-            }
+            futures = [pool.submit(run, task) for task in tasks]
+            pending = set(futures)
             while pending:
                 ended, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for training in ended:
-                    training.result()
-                work.done = sum(steps[name] * cost for name, cost in work.costs.items())
-                yield work.at(f"training, {len(objectives) - len(pending)} of {len(objectives)} done")
+                for future in ended:
+                    future.result()
+                yield [future.result() for future in futures if future not in pending]
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
+
+
+def _until(stop: threading.Event, rows: Iterator[Measurement]) -> Iterator[Measurement]:
+    for row in rows:
+        if stop.is_set():
+            return
+        yield row
 
 
 def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: threading.Event) -> Iterator[int]:
