@@ -8,14 +8,36 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: workers must no
 import pytest
 import torch
 
-from toylab.contamination import inlier_noise, outliers
-from toylab.distributions import Box, Convolved, Distribution, GaussianMixture, Mixture
+from toylab.contamination import compose, duplicates, far_cluster, heavy_tail, inlier_noise, missing, outliers
+from toylab.distributions import (
+    Box,
+    Convolved,
+    Distribution,
+    Embedded,
+    Empirical,
+    GaussianMixture,
+    Mixture,
+    Product,
+    Sphere,
+    StudentT,
+    rotated,
+    scaled,
+    shifted,
+)
 from toylab.index import LAWS
 
 FULL = GaussianMixture(
     [[0.0, 1.0], [1.5, -1.0]], cov=[[[1.0, 0.5], [0.5, 0.4]], [[0.2, 0.0], [0.0, 0.05]]], weights=[0.3, 0.7]
 )
 DIAGONAL = GaussianMixture([[0.0, 1.0, 2.0], [1.0, 0.0, -1.0]], std=[[0.3, 1.0, 0.1], [0.5, 0.2, 0.7]])
+OBLIQUE = torch.linalg.qr(torch.arange(8.0, dtype=torch.float64).reshape(4, 2).sin()).Q  # no coordinate is constant
+_G = torch.Generator().manual_seed(5)
+LOW_RANK = GaussianMixture.low_rank(
+    [[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, -1.0, 0.5]],
+    torch.randn(2, 4, 2, dtype=torch.float64, generator=_G),
+    std=[0.3, 0.1],
+    weights=[0.4, 0.6],
+)
 NAMED: dict[str, Distribution] = {name: LAWS.load(name)() for name in LAWS}
 BUILT: dict[str, Distribution] = {
     "full": FULL,
@@ -28,6 +50,20 @@ BUILT: dict[str, Distribution] = {
     "all-outliers": outliers(NAMED["two-gaussians"], 1.0),
     "inlier-noise": inlier_noise(NAMED["box"], 0.9, 0.2),
     "both": outliers(inlier_noise(NAMED["two-gaussians"], 0.5, 0.4), 0.1),
+    "low-rank": LOW_RANK,
+    "sphere-7d": Sphere(7, 2.0),
+    "swiss-roll-6d": LAWS.load("swiss-roll")(dim=6),
+    "moved": shifted(scaled(rotated(FULL, [[0.6, -0.8], [0.8, 0.6]]), 0.5), [1.0, -2.0]),
+    "embedded-mixture": Embedded(Mixture([FULL, Box([-1.0, -1.0], [1.0, 1.0])]), OBLIQUE, [1.0, 0, 0, 2.0]),
+    "product": Product([FULL, Box(-1.0, 1.0), Sphere(2)]),
+    "student": StudentT([1.0, -1.0], df=12, scale=0.5),
+    "empirical": Empirical(torch.randn(20, 2, dtype=torch.float64, generator=_G)),
+    "far-cluster": far_cluster(NAMED["circle"], 0.2),
+    "heavy-tail": heavy_tail(NAMED["three-gaussians"], 0.1, df=12),
+    "missing": missing(DIAGONAL, 0.5, block=2),
+    "missing-full": missing(FULL, 1.0),
+    "duplicates": duplicates(NAMED["box"], 0.3),
+    "composed": compose(NAMED["two-moons"], inlier_noise, outliers),
 }
 ALL_LAWS = NAMED | BUILT
 

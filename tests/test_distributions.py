@@ -14,8 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ALL_LAWS, DIAGONAL, FULL
-from toylab.distributions import Box, Convolved, Distribution, GaussianMixture, Mixture, SingularLaw
+from toylab.distributions import (
+    Box,
+    Convolved,
+    Distribution,
+    Embedded,
+    GaussianMixture,
+    Mixture,
+    Product,
+    SingularLaw,
+)
 from toylab.errors import BadInput
+
+HEAVY = ("student", "heavy-tail")
+"""With some of their mass beyond every box."""
 
 LEVELS = [(1.0, 0.0), (1.0, 0.01), (0.9, 0.3), (0.3, 0.95), (1e-3, 1.0), (0.0, 1.0)]
 
@@ -27,11 +39,22 @@ def points_of(law: Distribution, alpha: float, sigma: float, n: int = 200) -> to
     return torch.cat([x, 3 * x + 0.5]) if sigma else x
 
 
+def is_singular(law: Distribution) -> bool:
+    """Whether the law has no density of its own."""
+    try:
+        law.log_prob(law.sample(1))
+    except SingularLaw:
+        return True
+    return False
+
+
 def smallest_std(law: Distribution, alpha: float, sigma: float) -> float:
     """The smallest standard deviation of αX + σZ given a component."""
     if isinstance(law, GaussianMixture):
-        return float((alpha**2 * law._variances.min() + sigma**2).sqrt())
-    if isinstance(law, Mixture):
+        return float((alpha**2 * torch.linalg.eigvalsh(law._covariances()).min().clamp(min=0) + sigma**2).sqrt())
+    if isinstance(law, Embedded):
+        return smallest_std(law.law, law.scale * alpha, sigma)
+    if isinstance(law, Mixture | Product):
         return min(smallest_std(part, alpha, sigma) for part in law.laws)
     if isinstance(law, Convolved):
         return math.hypot(sigma, alpha * law.std)
@@ -41,6 +64,11 @@ def smallest_std(law: Distribution, alpha: float, sigma: float) -> float:
 @pytest.mark.parametrize(("alpha", "sigma"), LEVELS)
 def test_score_is_the_gradient_of_log_prob(law: Distribution, alpha: float, sigma: float):
     x = points_of(law, alpha, sigma).requires_grad_()
+    if sigma == 0 and is_singular(law):
+        for method in (law.log_prob, law.score):
+            with pytest.raises(SingularLaw):
+                method(x, alpha, sigma)
+        return
     (gradient,) = torch.autograd.grad(law.log_prob(x, alpha, sigma).sum(), x)
     score = law.score(x, alpha, sigma)
     tolerance = 1e-8 * score.norm(dim=-1) + 1e-8 / smallest_std(law, alpha, sigma)
@@ -71,7 +99,7 @@ def test_score_is_the_gradient_of_log_prob_far_away(law: Distribution):
 
 
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.0), (0.8, 0.6)])
-@pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if law.dim <= 2])
+@pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if law.dim <= 2 and name not in HEAVY])
 def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
     """By scipy's adaptive cubature, on pieces cut at the edges of the supports so that each is smooth."""
     law = ALL_LAWS[name]
@@ -79,7 +107,12 @@ def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
     def density(x: np.ndarray) -> np.ndarray:
         return law.log_prob(torch.from_numpy(np.ascontiguousarray(x)), alpha, sigma).exp().numpy()
 
-    cuts = alpha * np.array([-6.0, -3.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 6.0])
+    if sigma == 0 and is_singular(law):
+        with pytest.raises(SingularLaw):
+            law.log_prob(torch.zeros(1, law.dim), alpha, sigma)
+        return
+    edges = [-6.0, -3.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 6.0] if sigma == 0 else [-4.0, -1.0, 1.0, 4.0]
+    cuts = alpha * np.array(edges)
     intervals = list(pairwise([-12.0, *cuts, 12.0]))
     total = 0.0
     for piece in itertools.product(intervals, repeat=law.dim):

@@ -4,10 +4,15 @@ A contaminated law is a mixture of the clean law and of what replaces it, so its
 noise level. `sample_labelled` tells which points are contaminated: for evaluation, never for training.
 """
 
+import math
+from collections.abc import Callable
+from functools import reduce
+
 import torch
 from torch import Tensor
 
-from toylab.distributions import Box, Convolved, Distribution, Mixture
+from toylab import randomness
+from toylab.distributions import Box, Convolved, Distribution, Empirical, GaussianMixture, Mixture, StudentT
 from toylab.errors import BadInput
 
 
@@ -20,9 +25,22 @@ class Contaminated(Mixture):
         super().__init__([clean, other], [1 - fraction, fraction])
 
     def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """n points (n, dim), and whether each is contaminated (n,) bool."""
-        points, component = self.sample_components(n, generator)
-        return points, component == 1
+        """n points (n, dim), and whether each is contaminated (n,) bool, by this step or by an earlier one."""
+        clean = self.laws[0]
+        if not isinstance(clean, Contaminated):
+            points, component = self.sample_components(n, generator)
+            return points, component == 1
+        points, earlier = clean.sample_labelled(n, generator)
+        other = self.laws[1].sample(n, generator)
+        share = torch.rand(n, dtype=torch.float64, device=points.device, generator=generator)
+        replaced = share < float(self.weights[1])
+        return torch.where(replaced[:, None], other, points), replaced | earlier
+
+
+def compose(law: Distribution, *contaminations: Callable[[Distribution], Distribution]) -> Distribution:
+    """One contamination after the other, each a function of a law:
+    compose(law, partial(inlier_noise, fraction=0.9), outliers)."""
+    return reduce(lambda seen, contaminate: contaminate(seen), contaminations, law)
 
 
 def none(law: Distribution) -> Distribution:
@@ -35,6 +53,42 @@ def outliers(law: Distribution, fraction: float = 0.1, low: float = -6.0, high: 
     return Contaminated(law, Box([low] * law.dim, [high] * law.dim), fraction)
 
 
+def far_cluster(law: Distribution, fraction: float = 0.1, distance: float = 6.0, std: float = 0.3) -> Contaminated:
+    """A fraction is replaced by N(m, std² I), m at `distance` from the law's mean along (1, ..., 1)."""
+    if not (math.isfinite(distance) and 0 < std < math.inf):
+        raise BadInput(f"distance must be finite and std positive, not {distance} and {std}")
+    centre = law.mean + distance / math.sqrt(law.dim)
+    return Contaminated(law, GaussianMixture(centre[None], std=std), fraction)
+
+
+def heavy_tail(law: Distribution, fraction: float = 0.1, df: int = 2, scale: float = 1.0) -> Contaminated:
+    """A fraction is replaced by Student's t law about the law's mean, with `df` degrees of freedom."""
+    return Contaminated(law, StudentT(law.mean, df, scale), fraction)
+
+
 def inlier_noise(law: Distribution, fraction: float = 0.9, std: float = 0.2) -> Contaminated:
     """A fraction of the points gets Gaussian noise of standard deviation `std` in every coordinate."""
     return Contaminated(law, Convolved(law, std), fraction)
+
+
+def missing(law: Distribution, fraction: float = 0.5, block: int = 1) -> Contaminated:
+    """A fraction of the points has a block of coordinates set to 0: one of ⌈d/block⌉ neighbours, at random.
+
+    Exact for Gaussian mixtures, as a mixture with one component for every block and component; singular at sigma = 0.
+    Raises BadInput for other laws.
+    """
+    if not isinstance(law, GaussianMixture):
+        raise BadInput(f"missing coordinates are exact for Gaussian mixtures only, not for a {type(law).__name__}")
+    if not 1 <= block <= law.dim:
+        raise BadInput(f"block must be between 1 and {law.dim}, not {block}")
+    keep = torch.ones(-(-law.dim // block), law.dim, dtype=torch.float64)
+    for row, start in enumerate(range(0, law.dim, block)):
+        keep[row, start : start + block] = 0
+    return Contaminated(law, law.masked(keep), fraction)
+
+
+def duplicates(law: Distribution, fraction: float = 0.1, points: int = 10, seed: int = 0) -> Contaminated:
+    """A fraction is replaced by copies of a few points of the law itself, drawn from the seed."""
+    if not 1 <= points <= 100_000 or seed < 0:
+        raise BadInput(f"points must be between 1 and 100,000 and seed at least 0, not {points} and {seed}")
+    return Contaminated(law, Empirical(law.sample(points, randomness.stream(seed, "duplicates"))), fraction)

@@ -60,6 +60,15 @@ LAWS = Index(
         "two-gaussians": Entry("toylab.distributions.named:two_gaussians", "two Gaussians on the line"),
         "gaussian": Entry("toylab.distributions.named:gaussian", "one Gaussian, standard deviations log-spaced"),
         "box": Entry("toylab.distributions.named:box", "uniform on a cube"),
+        "oblique-plane": Entry("toylab.distributions.named:oblique_plane", "a square on an oblique plane of R^3"),
+        "subspace": Entry("toylab.distributions.named:subspace", "a Gaussian on a random subspace of R^dim"),
+        "circle": Entry("toylab.distributions.named:circle", "a circle, in R^dim"),
+        "sphere": Entry("toylab.distributions.named:sphere", "a sphere of any dimension, in R^dim"),
+        "torus": Entry("toylab.distributions.named:torus", "a product of circles"),
+        "swiss-roll": Entry("toylab.distributions.named:swiss_roll", "an Archimedean spiral, in R^dim"),
+        "spiral": Entry("toylab.distributions.named:spiral", "a logarithmic spiral, in 2-D"),
+        "two-moons": Entry("toylab.distributions.named:two_moons", "two interleaved half circles, in 2-D"),
+        "trefoil": Entry("toylab.distributions.named:trefoil", "the trefoil knot, in 3-D"),
     },
 )
 
@@ -68,6 +77,10 @@ CONTAMINATIONS = Index(
     {
         "none": Entry("toylab.contamination:none", "the clean law itself"),
         "outliers": Entry("toylab.contamination:outliers", "a fraction of points uniform on a box"),
+        "far-cluster": Entry("toylab.contamination:far_cluster", "a fraction of points in a far Gaussian cluster"),
+        "heavy-tail": Entry("toylab.contamination:heavy_tail", "a fraction of points by Student's t law"),
+        "missing": Entry("toylab.contamination:missing", "a fraction of points with a block of coordinates at 0"),
+        "duplicates": Entry("toylab.contamination:duplicates", "a fraction of points copied from a few"),
         "inlier-noise": Entry("toylab.contamination:inlier_noise", "a fraction of points with Gaussian noise added"),
     },
 )

@@ -31,7 +31,7 @@ class Training(Settings):
     batch: int = Field(384, ge=1, le=1_000_000)
     lr: Rate | list[Rate] = Field(1e-2, description="the largest, after the warm-up; one, or one a member")
     beta1: float = Field(0.9, ge=0, lt=1, description="of Adam")
-    beta2: float = Field(0.95, ge=0, lt=1, description="of Adam; a short memory suits short trainings")
+    beta2: float = Field(0.99, ge=0, lt=1, description="of Adam; shorter than usual, as trainings are")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")

@@ -2,6 +2,28 @@
 
 from toylab.distributions.base import Distribution, SingularLaw
 from toylab.distributions.boxes import Box
+from toylab.distributions.curves import Curve
+from toylab.distributions.embedding import Embedded, Product, rotated, scaled, shifted
+from toylab.distributions.empirical import Empirical
 from toylab.distributions.mixtures import Convolved, GaussianMixture, Mixture
+from toylab.distributions.spheres import Sphere, Torus
+from toylab.distributions.tails import StudentT
 
-__all__ = ["Box", "Convolved", "Distribution", "GaussianMixture", "Mixture", "SingularLaw"]
+__all__ = [
+    "Box",
+    "Convolved",
+    "Curve",
+    "Distribution",
+    "Embedded",
+    "Empirical",
+    "GaussianMixture",
+    "Mixture",
+    "Product",
+    "SingularLaw",
+    "Sphere",
+    "StudentT",
+    "Torus",
+    "rotated",
+    "scaled",
+    "shifted",
+]

@@ -48,6 +48,42 @@ class GaussianMixture(Distribution):
             self._variances, self._basis = _spectrum(cov, count, self.dim)
         self._row_cost = 3 * count
 
+    @staticmethod
+    def low_rank(
+        means: Tensor | Sequence[Sequence[float]],
+        factors: Tensor,
+        std: Tensor | Sequence[float] | float,
+        weights: Tensor | Sequence[float] | None = None,
+    ) -> "GaussianMixture":
+        """Σ_k w_k N(μ_k, F_k F_kᵀ + s_k² I), for thousands of dimensions.
+
+        means (K, d), factors F (K, d, r) with r <= d, std s a scalar or (K,). Raises BadInput for anything else.
+        """
+        from toylab.distributions.lowrank import LowRankMixture
+
+        return LowRankMixture(means, factors, std, weights)
+
+    def mapped(self, matrix: Tensor | Sequence[Sequence[float]], offset: Tensor | None = None) -> "GaussianMixture":
+        """The law of A X + b: matrix A (e, dim), offset b (e,), 0 by default. Raises BadInput where they do not fit."""
+        a = torch.as_tensor(matrix, dtype=torch.float64)
+        if a.ndim != 2 or a.shape[1] != self.dim:
+            raise BadInput(f"matrix must be (e, {self.dim}), not {tuple(a.shape)}")
+        b = torch.zeros(len(a), dtype=torch.float64) if offset is None else torch.as_tensor(offset, dtype=torch.float64)
+        if b.shape != (len(a),):
+            raise BadInput(f"offset must be ({len(a)},), not {tuple(b.shape)}")
+        cov = a @ self._covariances() @ a.mT
+        return GaussianMixture(self.means @ a.mT + b, cov=(cov + cov.mT) / 2, weights=self.weights)
+
+    def masked(self, keep: Tensor) -> "GaussianMixture":
+        """The law of m * X, m one of the rows of keep (B, dim) of 0 and 1, each as likely: B K components."""
+        means = (keep[:, None] * self.means).flatten(0, 1)
+        weights = self.weights.repeat(len(keep))
+        if self._basis is None:
+            std = (keep[:, None] * self._variances.sqrt()).flatten(0, 1)
+            return GaussianMixture(means, std=std, weights=weights)
+        cov = keep[:, None, :, None] * self._covariances() * keep[:, None, None, :]
+        return GaussianMixture(means, cov=cov.flatten(0, 1), weights=weights)
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return self.sample_components(n, generator)[0]
 

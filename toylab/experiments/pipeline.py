@@ -55,10 +55,10 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
         start = time.perf_counter()
         x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        rows = _until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe), bench))
+        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe), bench)))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
-        return list(rows), x.float().cpu().numpy()
+        return rows, x.float().cpu().numpy()
 
     yield work.at("measuring")  # before what the subjects share is made
     _ = bench.region
