@@ -63,7 +63,7 @@ BUILT: dict[str, Distribution] = {
     "missing": missing(DIAGONAL, 0.5, block=2),
     "missing-full": missing(FULL, 1.0),
     "duplicates": duplicates(NAMED["box"], 0.3),
-    "composed": compose(NAMED["two-moons"], inlier_noise, outliers),
+    "composed": compose(NAMED["circle"], inlier_noise, outliers),
 }
 ALL_LAWS = NAMED | BUILT
 

@@ -29,6 +29,9 @@ from toylab.errors import BadInput
 HEAVY = ("student", "heavy-tail")
 """With some of their mass beyond every box."""
 
+SLOW = ("swiss-roll", "spiral")
+"""Curves, of which two-moons is integrated."""
+
 LEVELS = [(1.0, 0.0), (1.0, 0.01), (0.9, 0.3), (0.3, 0.95), (1e-3, 1.0), (0.0, 1.0)]
 
 
@@ -99,7 +102,9 @@ def test_score_is_the_gradient_of_log_prob_far_away(law: Distribution):
 
 
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.0), (0.8, 0.6)])
-@pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if law.dim <= 2 and name not in HEAVY])
+@pytest.mark.parametrize(
+    "name", [name for name, law in ALL_LAWS.items() if law.dim <= 2 and name not in {*HEAVY, *SLOW}]
+)
 def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
     """By scipy's adaptive cubature, on pieces cut at the edges of the supports so that each is smooth."""
     law = ALL_LAWS[name]
@@ -122,7 +127,7 @@ def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
 
 
 def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generator):
-    n = 200_000
+    n = 50_000
     x = law.sample(n, generator)
     assert x.shape == (n, law.dim)
     assert x.dtype == torch.float64
@@ -135,7 +140,7 @@ def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generat
 
 def test_samples_follow_the_density(law: Distribution, generator: torch.Generator):
     """Stein's identity, E ⟨score(x), x - mean⟩ = -d over samples of the noised law."""
-    n, sigma = 100_000, 0.5
+    n, sigma = 20_000, 0.5
     x = law.sample(n, generator) + sigma * torch.randn(n, law.dim, dtype=torch.float64, generator=generator)
     terms = (law.score(x, 1.0, sigma) * (x - law.mean)).sum(-1) + law.dim
     assert abs(terms.mean() / (terms.std() / n**0.5)) < 4.5
@@ -143,7 +148,7 @@ def test_samples_follow_the_density(law: Distribution, generator: torch.Generato
 
 def test_posterior_mean_against_monte_carlo(law: Distribution, generator: torch.Generator):
     """E[X | x] by self-normalised importance sampling from the law itself."""
-    alpha, sigma, n = 0.7, 0.7, 200_000
+    alpha, sigma, n = 0.7, 0.7, 50_000
     prior = law.sample(n, generator)
     x = alpha * law.sample(3, generator) + sigma * torch.randn(3, law.dim, dtype=torch.float64, generator=generator)
     for row in x:

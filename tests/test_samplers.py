@@ -33,9 +33,9 @@ def test_contract(name: str, schedule_name: str):
     walk, calls = SAMPLERS.load(name), []
 
     class Counted(Exact):
-        def predict(self, x_t, t):
+        def at(self, t):
             calls.append(float(t))
-            return super().predict(x_t, t)
+            return super().at(t)
 
     denoiser = Counted(three_gaussians(), schedule)
 

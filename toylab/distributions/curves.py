@@ -103,18 +103,14 @@ class Curve(Distribution):
         return gamma.reshape(*u.shape, -1), width * _NODE_WEIGHTS.to(low) * speed
 
     def _at_arc_length(self, goal: Tensor) -> Tensor:
-        """u at which the length from the start is `goal`, by bisection and then Newton's method."""
+        """u at which the length from the start is `goal`: Newton's method from a linear guess within the panel."""
         ends = self._lengths.cumsum(0)
         panel = torch.searchsorted(ends, goal).clamp(max=len(ends) - 1)
-        left, low, high = self._edges[panel], self._edges[panel], self._edges[panel + 1]
+        low, high = self._edges[panel], self._edges[panel + 1]
         rest = goal - (ends - self._lengths)[panel]
-        for _ in range(6):
-            middle = (low + high) / 2
-            beyond = self._nodes(left, middle)[1].sum(-1) > rest
-            low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-        u = (low + high) / 2
+        u = low + rest / self._lengths[panel] * (high - low)
         for _ in range(4):
-            gap = self._nodes(left, u)[1].sum(-1) - rest
+            gap = self._nodes(low, u)[1].sum(-1) - rest
             u = torch.clamp(u - gap / self._moving(u)[1].norm(dim=-1), low, high)
         return u
 
