@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from toylab import process
 
@@ -42,6 +43,16 @@ TOLERANCE = 1.2
 LAW = outliers(three_gaussians(), 0.1)
 
 Work = Callable[[], object]
+
+
+class Contestant(NamedTuple):
+    """What is timed, how often a round, the unit it is divided by, and the members that share its cost."""
+
+    name: str
+    work: Work
+    unit: Work
+    share: int = 1
+    repeats: int = 5
 
 
 def bare_step() -> Work:
@@ -107,34 +118,32 @@ def start_up(*words: str) -> Work:
     return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
 
 
-def contestants(all_threads: int) -> Iterator[tuple[str, Work, int]]:
-    """(name, work, what its time is divided by)."""
-    for objective in ("ddpm", "robust-ran", "robust-adv", "invariance"):
-        yield f"{objective}, 1 member: a step", training_step(objective, 1), 1
-    for objective in ("ddpm", "robust-ran", "robust-adv", "invariance"):
-        yield f"{objective}, 4 members: a step, per member", training_step(objective, 4), 4
-    yield "ddpm, 8 members: a step, per member", training_step("ddpm", 8), 8
-    yield "ddpm, 1 member, all threads: a step", training_step("ddpm", 1, all_threads), 1
-    yield "ddpm, 8 members, all threads: a step, per member", training_step("ddpm", 8, all_threads), 8
-    yield "DDIM, 4 x 1,000 points: one evaluation", sampler_step(learned(4), 4), 1
-    yield "DDIM with the exact denoiser, 4 x 1,000 points: one evaluation", sampler_step(Exact(LAW, DDPM()), 4), 1
-    yield "exact score at 10,000 points", score(), 1
-    yield "W2 between 500 and 500 points", transport(), 1
-    yield "`toylab list`, over a bare interpreter", start_up("-m", "toylab", "list"), 0
+def contestants(all_threads: int) -> Iterator[Contestant]:
+    step, python = bare_step(), start_up("-c", "pass")
+    for members, name in ((1, "1 member: a step"), (4, "4 members: a step, per member")):
+        for objective in ("ddpm", "robust-ran", "robust-adv", "invariance"):
+            yield Contestant(f"{objective}, {name}", training_step(objective, members), step, members)
+    yield Contestant("ddpm, 8 members: a step, per member", training_step("ddpm", 8), step, 8)
+    yield Contestant("ddpm, 1 member, all threads: a step", training_step("ddpm", 1, all_threads), step)
+    yield Contestant("ddpm, 8 members, all threads: a step, per member", training_step("ddpm", 8, all_threads), step, 8)
+    yield Contestant("DDIM, 4 x 1,000 points: one evaluation", sampler_step(learned(4), 4), step)
+    exact = sampler_step(Exact(LAW, DDPM()), 4)
+    yield Contestant("DDIM with the exact denoiser, 4 x 1,000 points: one evaluation", exact, step)
+    yield Contestant("exact score at 10,000 points", score(), step)
+    yield Contestant("W2 between 500 and 500 points", transport(), step)
+    yield Contestant("`toylab list`, over a bare interpreter", start_up("-m", "toylab", "list"), python, repeats=1)
 
 
 def measure(rounds: int) -> dict[str, float]:
     """The ratios, by name."""
     all_threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    unit, entries = bare_step(), list(contestants(all_threads))
-    bare_start = start_up("-c", "pass")
-    ratios: dict[str, list[float]] = {name: [] for name, _, _ in entries}
+    entries = list(contestants(all_threads))
+    ratios: dict[str, list[float]] = {entry.name: [] for entry in entries}
     for turn in range(rounds + 1):
-        for name, work, share in entries:
-            slow = share == 0  # a process of its own, compared with another
-            base = clock(bare_start if slow else unit, 1 if slow else 20)
-            ratio = clock(work, 1 if slow else 5) / base / (share or 1)
+        for name, work, unit, share, repeats in entries:
+            base = clock(unit, 4 * repeats)
+            ratio = clock(work, repeats) / base / share
             if turn:  # the first warms up
                 ratios[name].append(ratio)
         print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
@@ -152,11 +161,12 @@ def clock(work: Work, repeats: int) -> float:
 
 
 def table(ratios: dict[str, float], baseline: dict[str, float]) -> str:
-    lines = ["| what | bare steps | baseline |", "|---|---|---|"]
+    """Markdown; beside a baseline where there is one."""
+    lines = ["| what | ratio |" + " baseline |" * bool(baseline), "|---|---|" + "---|" * bool(baseline)]
     for name, ratio in ratios.items():
-        before = f"{baseline[name]:.2f}" if name in baseline else "-"
-        slower = " **slower**" if ratio > TOLERANCE * baseline.get(name, ratio) else ""
-        lines.append(f"| {name} | {ratio:.2f}{slower} | {before} |")
+        slower = " **slower**" if is_slower(name, ratio, baseline) else ""
+        before = f" {baseline[name]:.2f} |" if name in baseline else " - |" * bool(baseline)
+        lines.append(f"| {name} | {ratio:.2f}{slower} |{before}")
     one, many = "ddpm, 1 member, all threads: a step", "ddpm, 8 members, all threads: a step, per member"
     lines.append(f"\n8 members at once cost {ratios[many] / ratios[one]:.2f} of a single training, per member.")
     for members in ("1 member: a step", "4 members: a step, per member"):
@@ -164,6 +174,11 @@ def table(ratios: dict[str, float], baseline: dict[str, float]) -> str:
         costs = ", ".join(f"{o} {ratios[f'{o}, {members}'] / base:.2f}" for o in ("robust-ran", "robust-adv"))
         lines.append(f"Over ddpm, {members.split(':')[0]}: {costs}.")
     return "\n".join(lines) + "\n"
+
+
+def is_slower(name: str, ratio: float, baseline: dict[str, float]) -> bool:
+    """By more than the tolerance; what the baseline does not have is not."""
+    return ratio > TOLERANCE * baseline.get(name, ratio)
 
 
 def main() -> int:
@@ -177,11 +192,10 @@ def main() -> int:
     print(report := table(ratios, {} if given.update else baseline))
     if given.update:
         file.write_text(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()}, indent=1) + "\n")
-        (HERE / "costs.md").write_text(
-            report.replace(" | - |", " |").replace(" | baseline |", " |", 1).replace("---|---|---|", "---|---|", 1)
-        )
+        head = f"Made by `python -m benchmarks --update`, torch {torch.__version__}.\n\n"
+        (HERE / "costs.md").write_text(head + report)
         return 0
-    return int(any(ratio > TOLERANCE * baseline.get(name, ratio) for name, ratio in ratios.items()))
+    return int(any(is_slower(name, ratio, baseline) for name, ratio in ratios.items()))
 
 
 if __name__ == "__main__":

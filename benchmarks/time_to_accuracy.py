@@ -1,6 +1,6 @@
 """Seconds of training until the learned noise is near the exact one, beside libraries of the same kind.
 
-    python benchmarks/time_to_accuracy.py            about 25 minutes; writes time-to-accuracy.{csv,md,svg} here
+    python -m benchmarks.time_to_accuracy            about 25 minutes; writes time-to-accuracy.{csv,md,svg} here
 
 The problem: three Gaussians of standard deviation 0.3, 10,000 training points, an MLP with three hidden layers
 of 128, batches of 512, one thread. The measure: mean squared error of ε against the exact score, averaged over
@@ -12,15 +12,13 @@ learning rate), for `--minutes` each, and evaluated all along the way: a level c
 below it. toylab trains with its default recipe, whose learning rate ends with the training: every point of its
 curve is a training of its own, from the start, and the median over seeds is taken.
 
-The peers are installed into a folder of their own, with einops and tqdm but without their other dependencies, so that
-torch stays as it is. Two that smalldiffusion imports are replaced by stand-ins: torchvision, of which it uses image
-transforms only, and accelerate, whose Accelerator on a CPU passes everything through.
+The peers (benchmarks/peers.py) are installed into a folder of their own, with einops and tqdm but without their other
+dependencies, so that torch stays as it is.
 """
 
 import argparse
 import csv
 import io
-import itertools
 import math
 import os
 import statistics
@@ -28,18 +26,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 from toylab import process
 
 process.settle()
 
 import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor  # noqa: E402
 
+from benchmarks.peers import BATCH, PEERS, WIDTH, Eps  # noqa: E402
 from toylab import randomness  # noqa: E402
 from toylab.data import Finite  # noqa: E402
 from toylab.denoisers import Learned  # noqa: E402
@@ -51,14 +49,10 @@ from toylab.training import Trainer, Training  # noqa: E402
 
 HERE = Path(__file__).parent
 LEVELS = (5e-3, 2e-3, 1e-3)
-BATCH, WIDTH, SIZE = 512, 128, 10_000
+SIZE = 10_000
 BUDGETS = (125, 175, 250, 350, 500, 700, 1000, 1400, 2000, 4000, 8000)
 PARAMETRISATIONS = ("eps", "x0", "v", "edm")
 RATIOS = [0.05 * (8 / 0.05) ** (k / 11) for k in range(12)]
-
-Eps = Callable[[Tensor, float], Tensor]
-"""(x_0 + r ε, r) -> the predicted ε: every library in the same variables, whatever its own."""
-
 
 # -- the measure ---------------------------------------------------------------------------------------------------
 
@@ -108,106 +102,6 @@ def toylab(parametrisation: str, seed: int, steps: int) -> tuple[float, Eps]:
         return trainer.ema.eps(float(schedule(t)[0]) * x, t)
 
     return seconds, eps
-
-
-# -- peers: generators that yield, after every step, what is learned so far ----------------------------------------
-
-
-def smalldiffusion(points: Tensor) -> Iterator[Eps]:
-    """Its README's ten lines: training_loop, TimeInputMLP, ScheduleLogLinear(200, 0.005, 10), AdamW at 1e-3."""
-    transforms = ModuleType("torchvision.transforms")
-    for name in ("Compose", "RandomHorizontalFlip", "ToTensor", "Lambda"):
-        setattr(transforms, name, lambda *_: None)
-    vision, accelerate = ModuleType("torchvision"), ModuleType("accelerate")
-    vision.transforms, accelerate.Accelerator = transforms, PassThrough  # type: ignore[attr-defined]
-    sys.modules |= {"torchvision": vision, "torchvision.transforms": transforms, "accelerate": accelerate}
-    from smalldiffusion import ScheduleLogLinear, TimeInputMLP, training_loop
-    from torch.utils.data import DataLoader
-
-    model = TimeInputMLP(dim=2, hidden_dims=(WIDTH,) * 3)
-    loader = DataLoader(list(points), batch_size=BATCH, shuffle=True)
-    schedule = ScheduleLogLinear(N=200, sigma_min=0.005, sigma_max=10)
-    with open(os.devnull, "w") as sys.stderr:  # its progress bar
-        for _ in training_loop(loader, model, schedule, PassThrough(), epochs=10**9):
-            yield lambda x, r: model(x, torch.tensor(r))
-
-
-class PassThrough:
-    """What accelerate's Accelerator does on a CPU."""
-
-    def prepare(self, *things: object) -> tuple[object, ...]:
-        return things
-
-    def backward(self, loss: Tensor) -> None:
-        loss.backward()
-
-
-class TimedMLP(nn.Module):
-    """A backbone for azula, which leaves it to the user: SiLU layers that see the time it passes, log σ/α."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        sizes = [3, WIDTH, WIDTH, WIDTH]
-        hidden = [m for i, o in itertools.pairwise(sizes) for m in (nn.Linear(i, o), nn.SiLU())]
-        self.net = nn.Sequential(*hidden, nn.Linear(WIDTH, 2))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.net(torch.cat([x, t[..., None].expand(*x.shape[:-1], 1)], -1))
-
-
-def azula(points: Tensor) -> Iterator[Eps]:
-    """Its README's loop: KarrasDenoiser on VPSchedule, t uniform, Adam at 1e-3."""
-    from azula.denoise import KarrasDenoiser
-    from azula.noise import VPSchedule
-
-    schedule = VPSchedule()
-    denoiser = KarrasDenoiser(backbone=TimedMLP(), schedule=schedule)
-    optimizer = torch.optim.Adam(denoiser.parameters(), lr=1e-3)
-
-    def eps(x: Tensor, ratio: float) -> Tensor:
-        low, high = 0.0, 1.0
-        for _ in range(60):  # σ/α grows with t
-            middle = (low + high) / 2
-            alpha, sigma = schedule(torch.tensor(middle, dtype=torch.float64))
-            low, high = (middle, high) if sigma / alpha < ratio else (low, middle)
-        t = torch.tensor(low)
-        alpha, sigma = schedule(t)
-        x_t = alpha * x
-        return (x_t - alpha * denoiser(x_t, t).mean) / sigma
-
-    while True:
-        x = points[torch.randint(len(points), (BATCH,))]
-        loss = denoiser.loss(x, torch.rand((BATCH,)))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        yield eps
-
-
-def torchcfm(points: Tensor) -> Iterator[Eps]:
-    """Its two-dimensional examples' loop: ConditionalFlowMatcher, its MLP with the time as input, Adam's defaults."""
-    from torchcfm import ConditionalFlowMatcher
-    from torchcfm.models.models import MLP as VelocityMLP
-
-    matcher, model = ConditionalFlowMatcher(sigma=0.0), VelocityMLP(dim=2, w=WIDTH, time_varying=True)
-    optimizer = torch.optim.Adam(model.parameters())
-
-    def eps(x: Tensor, ratio: float) -> Tensor:
-        t = 1 / (1 + ratio)  # x_t = t x_0 + (1 - t) ε, and the velocity is x_0 - ε
-        x_t = t * x
-        return x_t - t * model(torch.cat([x_t, torch.full_like(x_t[:, :1], t)], -1))
-
-    while True:
-        optimizer.zero_grad()
-        x1 = points[torch.randint(len(points), (BATCH,))]
-        t, x_t, velocity = matcher.sample_location_and_conditional_flow(torch.randn_like(x1), x1)
-        loss = (model(torch.cat([x_t, t[:, None]], -1)) - velocity).square().mean()
-        loss.backward()
-        optimizer.step()
-        yield eps
-
-
-PEERS = {"smalldiffusion": smalldiffusion, "azula": azula, "torchcfm": torchcfm}
 
 
 # -- running -------------------------------------------------------------------------------------------------------
@@ -271,7 +165,17 @@ def contest(limit: float, seeds: int) -> tuple[list[dict[str, str]], dict[str, s
         versions = dict(line.split() for line in said.stdout.splitlines())
         for name in [*(f"toylab {p}" for p in PARAMETRISATIONS), *PEERS]:
             print(f"{name} ...", file=sys.stderr, flush=True)
-            command = [sys.executable, __file__, "--worker", name, "--minutes", str(limit / 60), "--seeds", str(seeds)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.time_to_accuracy",
+                "--worker",
+                name,
+                "--minutes",
+                str(limit / 60),
+                "--seeds",
+                str(seeds),
+            ]
             said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             rows += csv.DictReader(io.StringIO("name,seconds,mse\n" + said.stdout))
     return rows, versions

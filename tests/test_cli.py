@@ -218,6 +218,7 @@ def test_a_loaded_denoiser_is_the_trained_one(finished: Path):
         (["run", "gmm-outliers", "--set", "schedule.beta_last=0.99"], "schedule: alpha/sigma at t_max"),
         (["run", "gmm-outliers", "--set", "evaluation.ratio_low=9"], "ratio_low must be below ratio_high"),
         (["run", "gmm-outliers", "--set", "network.width=99999999999"], "network.width"),
+        (["run", "gmm-outliers", "--set", "training.lr=[0.1, 0.2]"], "one for each of the 4 seeds"),
         (["run", "gmm-outliers", "--set", "size=99999999999999999999"], "size"),
         (["run", "gmm-outliers", "--seeds", "99999999999"], "seeds"),
         (["run", "gmm-outliers", "--preset", ""], "unknown preset ''"),

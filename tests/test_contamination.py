@@ -1,9 +1,11 @@
 """Contaminated laws: exact mixtures, honest labels."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from toylab.contamination import inlier_noise, none, outliers
+from toylab.contamination import Contaminated, compose, duplicates, inlier_noise, missing, none, outliers
 from toylab.distributions import Box, GaussianMixture
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
@@ -52,3 +54,38 @@ def test_labels_mark_what_is_contaminated(generator: torch.Generator):
 def test_fractions_outside_0_to_1_are_refused(fraction: float):
     with pytest.raises(BadInput, match="between 0 and 1"):
         outliers(three_gaussians(), fraction)
+
+
+def test_labels_of_a_composition_are_those_of_any_step(generator: torch.Generator):
+    """0.2 noised, then 0.1 replaced: 1 - 0.8·0.9 are contaminated, and points follow the law's own density."""
+    law = compose(three_gaussians(), partial(inlier_noise, fraction=0.2, std=1.0), partial(outliers, fraction=0.1))
+    assert isinstance(law, Contaminated)
+    x, label = law.sample_labelled(50_000, generator)
+    assert abs(label.double().mean() - 0.28) < 4 * (0.28 * 0.72 / 50_000) ** 0.5
+    terms = x.square().sum(-1)
+    assert abs(terms.mean() - law.cov.trace() - law.mean.square().sum()) < 4 * terms.std() / 50_000**0.5
+
+
+def test_missing_blocks_are_zero_and_the_rest_is_the_marginal(generator: torch.Generator):
+    clean = GaussianMixture([[1.0, 2.0, 3.0]], cov=[[1.0, 0.5, 0.2], [0.5, 1.0, 0.3], [0.2, 0.3, 1.0]])
+    law = missing(clean, 1.0, block=2)
+    x = law.sample(20_000, generator)
+    first, second = (x[:, :2] == 0).all(-1), x[:, 2] == 0
+    assert (first ^ second).all()
+    assert abs(first.double().mean() - 0.5) < 4 * 0.5 / 20_000**0.5
+    point, s = torch.tensor([[0.3, -0.2, 2.5]], dtype=torch.float64), 0.6
+    rest = [clean.mapped(torch.eye(3)[2:]), clean.mapped(torch.eye(3)[:2])]
+    zero = [GaussianMixture([[0.0] * n], std=0.0) for n in (2, 1)]
+    expected = 0.5 * (
+        (rest[0].log_prob(point[:, 2:], 0.8, s) + zero[0].log_prob(point[:, :2], 0.8, s)).exp()
+        + (rest[1].log_prob(point[:, :2], 0.8, s) + zero[1].log_prob(point[:, 2:], 0.8, s)).exp()
+    )
+    torch.testing.assert_close(law.log_prob(point, 0.8, s).exp(), expected)
+
+
+def test_duplicates_are_few_and_the_same_every_time(generator: torch.Generator):
+    laws = [duplicates(three_gaussians(), 0.5, points=3) for _ in range(2)]
+    x, label = laws[0].sample_labelled(1000, generator)
+    assert len(x[label].unique(dim=0)) == 3
+    assert len(x[~label].unique(dim=0)) == int((~label).sum())
+    assert torch.equal(laws[0].laws[1].means, laws[1].laws[1].means)  # type: ignore[attr-defined]

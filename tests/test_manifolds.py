@@ -186,13 +186,13 @@ def test_distance_in_tangent_and_normal_directions():
 def test_student_against_scipy_and_against_quadrature(dim: int, df: int):
     """Without noise scipy's density; with noise, 30-digit quadrature over w itself."""
     law = StudentT([0.5] * dim, df, 0.7)
-    x = torch.randn(20, dim, dtype=torch.float64) * torch.logspace(-2, 4, 20, dtype=torch.float64)[:, None]
+    x = torch.randn(20, dim, dtype=torch.float64) * torch.logspace(-2, 8, 20, dtype=torch.float64)[:, None]
     reference = scipy.stats.multivariate_t([0.5] * dim, 0.49 * np.eye(dim), df=df)
     np.testing.assert_allclose(
         law.log_prob(x).numpy(), np.atleast_1d(reference.logpdf(x.numpy())), rtol=1e-9, atol=1e-9
     )
     alpha, sigma = 0.8, 0.3
-    for row in (x[12],):
+    for row in (x[7],):
         square = float((row - alpha * 0.5).square().sum())
         with mpmath.workdps(30):
 

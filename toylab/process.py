@@ -1,7 +1,7 @@
 """What a process should settle before torch starts, so that small networks train fast.
 
 OpenMP's threads spin while they wait for each other: with one core taken by another process a step then takes
-tens of times longer, so they are told to sleep. glibc gives memory back to the system after every step and asks
+far longer, so they are told to sleep. glibc gives memory back to the system after every step and asks
 for it again, page by page, in the next: it is told to keep it.
 """
 

@@ -1,0 +1,1 @@
+"""What things cost, and how soon training gets where: see README, "What it costs"."""

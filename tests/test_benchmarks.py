@@ -1,0 +1,26 @@
+"""The arithmetic of the benchmark tables."""
+
+import math
+
+from benchmarks.__main__ import is_slower
+from benchmarks.peers import PEERS
+from benchmarks.time_to_accuracy import PARAMETRISATIONS, reached, table
+
+
+def test_a_level_counts_from_the_first_point_below_it():
+    rows = [{"name": "a", "seconds": s, "mse": m} for s, m in (("1", "0.01"), ("2", "0.004"), ("3", "0.006"))]
+    assert reached(rows, "a", 5e-3) == 2.0
+    assert reached(rows, "a", 1e-3) == math.inf
+
+
+def test_a_peer_that_never_arrives_counts_as_the_limit():
+    ours = [{"name": f"toylab {p}", "seconds": "2", "mse": "0.0009"} for p in PARAMETRISATIONS]
+    theirs = [{"name": p, "seconds": "30", "mse": "0.0015"} for p in PEERS]
+    last = table(ours + theirs, dict.fromkeys(PEERS, "1.0"), 300.0).splitlines()[-1]
+    assert [cell.strip() for cell in last.split("|")[2:5]] == ["15x", "15x", "at least 150x"]
+
+
+def test_more_than_a_fifth_above_the_baseline_is_slower():
+    assert is_slower("a", 1.21, {"a": 1.0})
+    assert not is_slower("a", 1.19, {"a": 1.0})
+    assert not is_slower("new", 9.0, {"a": 1.0})
