@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
     "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
-    "schedules", "denoisers", "networks", "perturbations", "objectives", "theory", "data", "training", "samplers",
-    "metrics", "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
+    "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory", "data", "training",
+    "samplers", "metrics", "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

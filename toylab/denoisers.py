@@ -65,10 +65,15 @@ class Denoiser(ABC):
 
 
 class NoiseLevel(ABC):
-    """A denoiser at given times: x_t -> predictions. alpha, sigma: the schedule there, of t's shape."""
+    """A denoiser at given times: x_t -> predictions. alpha, sigma: the schedule there, of t's shape.
+
+    gain: what multiplies a network's output in eps (b of the table above); data_std: s_d. Both broadcast with alpha.
+    """
 
     alpha: Tensor
     sigma: Tensor
+    gain: Tensor | float = 1.0
+    data_std: Tensor | float = 1.0
 
     def noised(self, x0: Tensor, eps: Tensor) -> Tensor:
         """x_t = α x_0 + σ ε."""
@@ -141,8 +146,9 @@ class _LearnedLevel(NoiseLevel):
         self.network, self.own, self.alpha, self.sigma = denoiser.network, denoiser.data_std, alpha, sigma
         self.log_ratio = (sigma.log() - alpha.log()).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
         std = denoiser.data_std.to(alpha)
-        std = std[:, None, None] if len(std) > 1 else std[0]
-        self.k = _coefficients(denoiser.parametrization, _last(alpha), _last(sigma), std)
+        self.data_std = std[:, None] if len(std) > 1 else std[0]
+        self.k = _coefficients(denoiser.parametrization, _last(alpha), _last(sigma), _last(self.data_std))
+        self.gain = self.k.b[..., 0] if isinstance(self.k.b, Tensor) else self.k.b
 
     def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
         output = self._output(x_t)

@@ -7,7 +7,8 @@
 
 (Briglia et al., arXiv:2505.21742.) Pushing the noisy state by ω noise units must move the predicted noise by
 ω: *equivariance*, that is, a denoiser x0 = (x_t - σ ε)/α that is locally constant. Norms are means over
-coordinates and samples, so λ weighs the two terms in the same units. ω carries no gradient to the weights.
+coordinates and samples, so λ weighs the two terms in the same units; a weighting of the noise levels multiplies their
+sum. ω carries no gradient to the weights.
 
 An objective is called with a denoiser, a Batch and the perturbation stream, and returns one loss a member;
 with λ = 0 for all members a regulariser takes the baseline's path bit for bit.
@@ -22,9 +23,12 @@ from torch import Tensor
 from toylab.denoisers import Denoiser, NoiseLevel
 from toylab.perturbations import FGSM, Direction, Radius, Random, Scalar, at_least_zero, per_member
 from toylab.randomness import Generators
+from toylab.weightings import Weighting
 
 PAPER_RADIUS = Radius()
 """σ² + 8/255 (in VP), times a random draw."""
+BOUNDED = Weighting()
+"""The default weighting: 1, but where a parametrisation magnifies the network's error in ε (x0 at low noise)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Batch:
 class Objective(Protocol):
     """(denoiser, batch, generators of the perturbation) -> loss (M,)."""
 
-    evaluations: int  # of the denoiser, per step
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser, per step."""
+        ...
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor: ...
 
@@ -50,11 +57,17 @@ class Objective(Protocol):
 class Denoising:
     """L_DM, the baseline (Ho et al., arXiv:2006.11239, eq. 14)."""
 
-    evaluations = 1
+    weighting: Weighting = BOUNDED
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
         level = denoiser.at(batch.t)
-        return _mean_square(level.eps(level.noised(batch.x0, batch.eps)) - batch.eps)
+        loss = _square(level.eps(level.noised(batch.x0, batch.eps)) - batch.eps)
+        return (self.weighting(level) * loss).mean(-1)
+
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser, per step."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,7 @@ class Regularised:
     direction: Direction = field(default_factory=Random)
     equivariant: bool = True
     through: bool = True
+    weighting: Weighting = BOUNDED
     _off: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -83,14 +97,15 @@ class Regularised:
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
         if self._off:
-            return Denoising()(denoiser, batch, generator)
+            return Denoising(self.weighting)(denoiser, batch, generator)
         level = denoiser.at(batch.t)
         x_t = level.noised(batch.x0, batch.eps)
         radius = self.radius(level.alpha, level.sigma, generator)
         eps, moved, omega = self._pushed(denoiser, level, x_t, batch.t, radius, generator)
         gap = moved - (eps if self.through else eps.detach())
-        penalty = _mean_square(gap - omega if self.equivariant else gap)
-        return _mean_square(eps - batch.eps) + per_member(self.lam, penalty) * penalty
+        penalty = _square(gap - omega if self.equivariant else gap)
+        loss = _square(eps - batch.eps) + per_member(self.lam, penalty) * penalty
+        return (self.weighting(level) * loss).mean(-1)
 
     def _pushed(
         self, denoiser: Denoiser, level: NoiseLevel, x_t: Tensor, t: Tensor, radius: Tensor, generator: Generators
@@ -105,22 +120,35 @@ class Regularised:
         return eps, moved, omega
 
 
-def robust_ran(lam: float = 0.3, radius: Radius = PAPER_RADIUS, through: bool = True) -> Regularised:
+def robust_ran(
+    lam: float = 0.3, radius: Radius = PAPER_RADIUS, through: bool = True, weighting: Weighting = BOUNDED
+) -> Regularised:
     """Equivariance to ω uniform in the ball (randomized smoothing)."""
-    return Regularised(lam, radius, Random(), through=through)
+    return Regularised(lam, radius, Random(), through=through, weighting=weighting)
 
 
-def robust_adv(lam: float = 0.3, radius: Radius = PAPER_RADIUS, step: float = 1.0, through: bool = True) -> Regularised:
+def robust_adv(
+    lam: float = 0.3,
+    radius: Radius = PAPER_RADIUS,
+    step: float = 1.0,
+    through: bool = True,
+    weighting: Weighting = BOUNDED,
+) -> Regularised:
     """Equivariance to one FGSM step from a uniform start."""
-    return Regularised(lam, radius, FGSM(step), through=through)
+    return Regularised(lam, radius, FGSM(step), through=through, weighting=weighting)
 
 
 def invariance(
-    lam: float = 0.3, radius: Radius = PAPER_RADIUS, direction: Literal["random", "fgsm"] = "fgsm"
+    lam: float = 0.3,
+    radius: Radius = PAPER_RADIUS,
+    direction: Literal["random", "fgsm"] = "fgsm",
+    weighting: Weighting = BOUNDED,
 ) -> Regularised:
     """What adversarial training of a classifier would ask for; here it must fail."""
-    return Regularised(lam, radius, Random() if direction == "random" else FGSM(), equivariant=False)
+    direct = Random() if direction == "random" else FGSM()
+    return Regularised(lam, radius, direct, equivariant=False, weighting=weighting)
 
 
-def _mean_square(x: Tensor) -> Tensor:
-    return x.square().mean((-2, -1))
+def _square(x: Tensor) -> Tensor:
+    """The mean over coordinates."""
+    return x.square().mean(-1)
