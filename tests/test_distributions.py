@@ -14,15 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ALL_LAWS, DIAGONAL, FULL
+from toylab.contamination import outliers
 from toylab.distributions import (
     Box,
     Convolved,
     Distribution,
     Embedded,
+    Empirical,
     GaussianMixture,
     Mixture,
     Product,
     SingularLaw,
+    Sphere,
+    StudentT,
+    shifted,
 )
 from toylab.errors import BadInput
 
@@ -83,6 +88,55 @@ def test_tweedie(law: Distribution, alpha: float, sigma: float):
     x = points_of(law, alpha, sigma)
     score, x0 = law.score(x, alpha, sigma), law.denoise(x, alpha, sigma)
     torch.testing.assert_close(alpha * x0, x + sigma**2 * score, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 1.0, 10.0])
+def test_heat_equation(law: Distribution, ratio: float):
+    """How log p changes with σ²: ∂ log p/∂σ² = ½ (Δ log p + |∇ log p|²), on samples and outside."""
+    alpha = 1 / math.hypot(1, ratio)
+    sigma = ratio * alpha
+    x = points_of(law, alpha, sigma, 4).requires_grad_()
+    score = law.score(x, alpha, sigma)
+    laplacian = sum(torch.autograd.grad(score[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(law.dim))
+    right = (0.5 * (laplacian + score.square().sum(-1))).detach()
+    h = 1e-3 * sigma**2
+    levels = [math.sqrt(sigma**2 + k * h) for k in (-2, -1, 1, 2)]
+    with torch.no_grad():
+        p = [law.log_prob(x, alpha, s) for s in levels]
+    left = (p[0] - 8 * p[1] + 8 * p[2] - p[3]) / (12 * h)  # error of order h⁴
+    size = score.detach().square().sum(-1) + law.dim / smallest_std(law, alpha, sigma) ** 2
+    assert ((left - right).abs() <= 1e-7 * size).all()
+
+
+def test_distance_to_the_support(law: Distribution, generator: torch.Generator):
+    """0 on samples; at most the distance to any sample; no point is farther than another by more than their gap."""
+    samples = law.sample(500, generator)
+    scale = float(samples.norm(dim=-1).max())
+    assert (law.distance(samples) <= 1e-7 * scale).all()
+    x, y = 2 * scale * torch.randn(2, 50, law.dim, dtype=torch.float64, generator=generator) / law.dim**0.5
+    near, far = law.distance(x), law.distance(y)
+    assert (near >= 0).all()
+    assert (near <= torch.cdist(x, samples).amin(-1) * (1 + 1e-9)).all()
+    assert ((near - far).abs() <= (x - y).norm(dim=-1) * (1 + 1e-9)).all()
+    assert law.distance(x.float()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("law", "x", "distance"),
+    [
+        (Box([0.0, 0.0], [1.0, 2.0]), [4.0, -4.0], 5.0),
+        (Box([0.0, 0.0], [1.0, 2.0]), [0.5, 1.0], 0.0),
+        (GaussianMixture([[0.0, 0.0], [9.0, 9.0]], std=[[1.0, 0.0], [0.0, 1.0]]), [5.0, 3.0], 3.0),
+        (GaussianMixture([[1.0, 0.0]], cov=[[1.0, 1.0], [1.0, 1.0]]), [0.0, 1.0], 2**0.5),
+        (GaussianMixture.low_rank([[0.0, 0.0, 0.0]], torch.eye(3)[None, :, :1], 0.0), [7.0, 3.0, 4.0], 5.0),
+        (GaussianMixture([[0.0], [5.0]], std=0.0, weights=[1.0, 0.0]), [5.0], 5.0),
+        (Mixture([Box(0.0, 1.0), Box(4.0, 5.0)], [1.0, 0.0]), [4.5], 3.5),
+        (Convolved(Box(0.0, 1.0), 0.1), [7.0], 0.0),
+        (Product([Box(0.0, 1.0), Box(0.0, 1.0)]), [4.0, 5.0], 5.0),
+    ],
+)
+def test_distances(law: Distribution, x: list[float], distance: float):
+    assert float(law.distance(torch.tensor(x, dtype=torch.float64))) == pytest.approx(distance, abs=1e-12)
 
 
 def test_denoise_at_alpha_zero_is_the_mean(law: Distribution):
@@ -215,33 +269,79 @@ def test_laws_on_cuda_equal_those_on_the_cpu(law: Distribution):
         torch.testing.assert_close(method(x, 0.8, 0.6).cpu(), method(x.cpu(), 0.8, 0.6), rtol=1e-10, atol=1e-10)
 
 
+def simple_law(draw: st.DrawFn, dim: int) -> Distribution:
+    """One law of R^dim, its parameters drawn."""
+    g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=g)
+
+    count, size = draw(st.integers(1, 6)), 10 ** draw(st.floats(-1.0, 1.0))
+    kinds = ["full", "diagonal", "isotropic", "low-rank", "box", "student", "empirical", *["sphere"] * (dim > 1)]
+    match draw(st.sampled_from(kinds)):
+        case "full":
+            factors = size * normal(count, dim, dim)
+            return GaussianMixture(3 * normal(count, dim), cov=factors @ factors.mT + 1e-2 * torch.eye(dim))
+        case "diagonal":
+            return GaussianMixture(3 * normal(count, dim), std=size * normal(count, dim).exp())
+        case "isotropic":
+            return GaussianMixture(3 * normal(count, dim), std=size * normal(count).exp(), weights=normal(count).exp())
+        case "low-rank":
+            factors = normal(count, dim, draw(st.integers(1, dim)))
+            return GaussianMixture.low_rank(3 * normal(count, dim), factors, std=size)
+        case "box":
+            low = 2 * normal(dim)
+            return Box(low, low + size * normal(dim).exp())
+        case "student":
+            return StudentT(normal(dim), df=draw(st.integers(3, 30)), scale=size)
+        case "empirical":
+            return Empirical(size * normal(draw(st.integers(1, 50)), dim))
+        case _:
+            return Sphere(dim, size)
+
+
 @st.composite
 def compositions(draw: st.DrawFn) -> Distribution:
-    """A mixture, perhaps with noise added, of a random Gaussian mixture and a random box, in 1 to 3 dimensions."""
-    dim, count = draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
-    factors = torch.randn(count, dim, dim, dtype=torch.float64, generator=g)
-    cov = factors @ factors.mT + draw(st.floats(1e-3, 1.0)) * torch.eye(dim)
-    gaussians = GaussianMixture(3 * torch.randn(count, dim, dtype=torch.float64, generator=g), cov=cov)
-    low = 2 * torch.randn(dim, dtype=torch.float64, generator=g)
-    width = draw(st.floats(1e-2, 10.0))
-    share = draw(st.floats(0.0, 1.0))
-    law: Distribution = Mixture([gaussians, Box(low, low + width)], [1 - share, share])
-    return Convolved(law, draw(st.floats(0.0, 1.0))) if draw(st.booleans()) else law
+    """Laws of 1 to 3 dimensions: mixed, put side by side, moved, placed in more dimensions, noised, contaminated."""
+    dim = draw(st.integers(1, 3))
+    law = simple_law(draw, dim)
+    for step in draw(st.lists(st.sampled_from(["mix", "product", "embed", "move", "noise", "outliers"]), max_size=3)):
+        g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+        match step:
+            case "mix":
+                share = draw(st.floats(0.0, 1.0))
+                law = Mixture([law, simple_law(draw, law.dim)], [1 - share, share])
+            case "product":
+                law = Product([law, simple_law(draw, draw(st.integers(1, 2)))])
+            case "embed":
+                wide = torch.randn(law.dim + 1, law.dim, dtype=torch.float64, generator=g)
+                law = Embedded(law, torch.linalg.qr(wide).Q, scale=10 ** draw(st.floats(-1.0, 1.0)))
+            case "move":
+                law = shifted(law, 3 * torch.randn(law.dim, dtype=torch.float64, generator=g))
+            case "noise":
+                law = Convolved(law, draw(st.floats(0.0, 1.0)))
+            case _:
+                law = outliers(law, draw(st.floats(0.0, 1.0)), -6.0, 6.0)
+    return law
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(law=compositions(), alpha=st.floats(0.0, 1.0), log_sigma=st.floats(-3.0, 1.0))
 def test_random_compositions_keep_the_contract(law: Distribution, alpha: float, log_sigma: float):
-    """Score = autograd of log_prob, and Tweedie, at any level, on samples and far from them."""
+    """Score = autograd of log_prob, Tweedie, and the same one by one, at any level, on samples and far from them."""
     sigma = 10**log_sigma
     x = points_of(law, alpha, sigma, 20).requires_grad_()
-    (gradient,) = torch.autograd.grad(law.log_prob(x, alpha, sigma).sum(), x)
-    score, x0 = law.score(x, alpha, sigma).detach(), law.denoise(x, alpha, sigma).detach()
+    log_p = law.log_prob(x, alpha, sigma)
+    (gradient,) = torch.autograd.grad(log_p.sum(), x)
+    x = x.detach()
+    score, x0 = law.score(x, alpha, sigma), law.denoise(x, alpha, sigma)
     tolerance = 1e-8 * score.norm(dim=-1) + 1e-8 / sigma
     assert ((gradient - score).norm(dim=-1) <= tolerance).all()
-    size = x.detach().norm(dim=-1) + sigma**2 * score.norm(dim=-1) + alpha
+    size = x.norm(dim=-1) + sigma**2 * score.norm(dim=-1) + alpha * (1 + x0.norm(dim=-1))
     assert ((alpha * x0 - x - sigma**2 * score).norm(dim=-1) <= 1e-9 * size).all()
+    alone = torch.stack([law.score(row, alpha, sigma) for row in x[:3]])
+    assert ((alone - score[:3]).norm(dim=-1) <= tolerance[:3]).all()
+    assert (law.distance(x) >= 0).all()
 
 
 # -- oracles --------------------------------------------------------------------------------------------------

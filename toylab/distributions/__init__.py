@@ -5,7 +5,8 @@ from toylab.distributions.boxes import Box
 from toylab.distributions.curves import Curve
 from toylab.distributions.embedding import Embedded, Product, rotated, scaled, shifted
 from toylab.distributions.empirical import Empirical
-from toylab.distributions.mixtures import Convolved, GaussianMixture, Mixture
+from toylab.distributions.gaussians import GaussianMixture
+from toylab.distributions.mixtures import Convolved, Mixture
 from toylab.distributions.spheres import Sphere, Torus
 from toylab.distributions.tails import StudentT
 

@@ -61,6 +61,10 @@ class Distribution(ABC):
     @abstractmethod
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
 
+    def _distance(self, x: Tensor) -> Tensor:
+        """Distance of rows to the support; here that is all of R^dim."""
+        return torch.zeros_like(x[:, 0])
+
     # -- the contract ------------------------------------------------------------------------------------
 
     def log_prob(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
@@ -81,6 +85,12 @@ class Distribution(ABC):
         """Posterior mean E[X | αX + σZ = x]: (..., dim) -> (..., dim); x/α where σ = 0, the mean where α = 0."""
         return self._evaluate("_posterior_mean", x, alpha, sigma)
 
+    def distance(self, x: Tensor) -> Tensor:
+        """Distance of points to the support of X: (..., dim) -> (...); 0 where the support is all of R^dim."""
+        rows, lead = self._points(x)
+        own, size = self._on(x.device), self._chunk_rows
+        return torch.cat([own._distance(part) for part in rows.split(size)]).reshape(lead).to(x.dtype)
+
     def _posterior_mean(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         known = (sigma == 0) & (alpha > 0)
         smooth = self._denoise(x, alpha, torch.where(sigma == 0, 1.0, sigma))
@@ -89,18 +99,26 @@ class Distribution(ABC):
     # -- shapes, dtype, device, memory -------------------------------------------------------------------
 
     def _evaluate(self, method: str, x: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        rows, lead = self._points(x)
+        a = _level(alpha, "alpha", x, lead, self.precision)
+        s = _level(sigma, "sigma", x, lead, self.precision)
+        evaluate = getattr(self._on(x.device), method)
+        size = self._chunk_rows
+        parts = [evaluate(*part) for part in zip(rows.split(size), a.split(size), s.split(size), strict=True)]
+        result = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return result.reshape((*lead, *result.shape[1:])).to(x.dtype)
+
+    def _points(self, x: Tensor) -> tuple[Tensor, torch.Size]:
+        """The points as rows (n, dim) of the precision, and their leading axes."""
         if x.shape[-1] != self.dim:
             raise ValueError(f"points of a law in R^{self.dim} have shape (..., {self.dim}), not {tuple(x.shape)}")
         if not x.is_floating_point():
             raise ValueError(f"points must be floating point, not {x.dtype}")
-        rows, lead = _rows(x, self.dim, self.precision)
-        a = _level(alpha, "alpha", x, lead, self.precision)
-        s = _level(sigma, "sigma", x, lead, self.precision)
-        evaluate = getattr(self._on(x.device), method)
-        size = max(1, self._chunk // (self.dim * self._row_cost))
-        parts = [evaluate(*part) for part in zip(rows.split(size), a.split(size), s.split(size), strict=True)]
-        result = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return result.reshape((*lead, *result.shape[1:])).to(x.dtype)
+        return x.to(self.precision).reshape(-1, self.dim), x.shape[:-1]
+
+    @property
+    def _chunk_rows(self) -> int:
+        return max(1, self._chunk // (self.dim * self._row_cost))
 
     def _on(self, device: torch.device) -> Self:
         """This law with its own tensors on `device`, made once and kept."""
@@ -115,10 +133,6 @@ class Distribution(ABC):
             }
             kept[key] = twin
         return kept[key]
-
-
-def _rows(x: Tensor, dim: int, precision: torch.dtype) -> tuple[Tensor, torch.Size]:
-    return x.to(precision).reshape(-1, dim), x.shape[:-1]
 
 
 def _level(value: Tensor | float, name: str, x: Tensor, lead: torch.Size, precision: torch.dtype) -> Tensor:
@@ -153,3 +167,9 @@ def draw_components(weights: Tensor, n: int, generator: torch.Generator | None) 
     if n == 0:
         return torch.empty(0, dtype=torch.long, device=weights.device)
     return torch.multinomial(weights, n, replacement=True, generator=generator)
+
+
+def total_covariance(weights: Tensor, means: Tensor, covs: Tensor) -> Tensor:
+    """Covariance of a mixture: within components and between their means."""
+    centred = means - weights @ means
+    return torch.einsum("k,kij->ij", weights, covs) + torch.einsum("k,ki,kj->ij", weights, centred, centred)

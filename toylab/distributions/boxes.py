@@ -54,6 +54,9 @@ class Box(Distribution):
     def cov(self) -> Tensor:
         return torch.diag((self.high - self.low) ** 2 / 12)
 
+    def _distance(self, x: Tensor) -> Tensor:
+        return (x - torch.minimum(torch.maximum(x, self.low), self.high)).norm(dim=-1)
+
     def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         self._check(alpha, sigma)
         inside = (x >= alpha * self.low) & (x <= alpha * self.high)

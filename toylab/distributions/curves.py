@@ -71,21 +71,19 @@ class Curve(Distribution):
     def cov(self) -> Tensor:
         return self._cov
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Distance of points (..., dim) to the curve: a fine grid's three best, refined by bisection on the slope."""
-        law, rows = self._on(x.device), x.to(self.precision).reshape(-1, self.dim)
-        u = torch.linspace(self.start, self.end, 32 * len(self._edges), dtype=rows.dtype, device=x.device)
-        grid = law.points(u)
-        found = [torch.cdist(part, grid).topk(3, largest=False).indices for part in rows.split(4096)]
-        nearest, rows = torch.cat(found).flatten(), rows.repeat_interleave(3, 0)
+    def _distance(self, x: Tensor) -> Tensor:
+        """A fine grid's three best, refined by bisection on the slope."""
+        u = torch.linspace(self.start, self.end, 32 * len(self._edges), dtype=x.dtype, device=x.device)
+        nearest = torch.cdist(x, self.points(u)).topk(3, largest=False).indices.flatten()
+        rows = x.repeat_interleave(3, 0)
         low, high = u[(nearest - 1).clamp(min=0)], u[(nearest + 1).clamp(max=len(u) - 1)]
         for _ in range(50):
             middle = (low + high) / 2
-            gamma, velocity = law._moving(middle)
+            gamma, velocity = self._moving(middle)
             beyond = ((gamma - rows) * velocity).sum(-1) > 0
             low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-        ends = torch.stack([(law.points(end) - rows).norm(dim=-1) for end in (low, high)])
-        return ends.amin(0).reshape(*x.shape[:-1], 3).amin(-1).to(x.dtype)
+        ends = torch.stack([(self.points(end) - rows).norm(dim=-1) for end in (low, high)])
+        return ends.amin(0).reshape(-1, 3).amin(-1)
 
     # -- the curve -----------------------------------------------------------------------------------------------
 

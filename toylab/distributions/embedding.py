@@ -57,12 +57,10 @@ class Embedded(Distribution):
         cov = self.scale**2 * self.law.cov
         return cov if self.basis is None else self.basis @ cov @ self.basis.mT
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Distance of points (..., D) to the support; for laws that have one."""
-        own = self._on(x.device)
-        y, normal = own._inwards(x.to(self.precision), torch.ones((), dtype=self.precision, device=x.device))
-        inner = self.scale * self.law.distance(y / self.scale)  # type: ignore[attr-defined]
-        return torch.hypot(inner, normal.norm(dim=-1)).to(x.dtype)
+    def _distance(self, x: Tensor) -> Tensor:
+        y, normal = self._inwards(x, torch.ones_like(x[:, :1]))
+        inner = self.scale * self.law._on(x.device)._distance(y / self.scale)
+        return torch.hypot(inner, normal.norm(dim=-1))
 
     def _outwards(self, x: Tensor) -> Tensor:
         return self.scale * (x if self.basis is None else x @ self.basis.mT) + self.offset
@@ -142,10 +140,9 @@ class Product(Distribution):
     def cov(self) -> Tensor:
         return torch.block_diag(*[law.cov for law in self.laws])
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Distance of points (..., dim) to the support; for laws that all have one."""
+    def _distance(self, x: Tensor) -> Tensor:
         parts = zip(self.laws, x.split(self.sizes, -1), strict=True)
-        return torch.stack([law.distance(part) for law, part in parts]).square().sum(0).sqrt()  # type: ignore[attr-defined]
+        return torch.stack([law._on(x.device)._distance(part) for law, part in parts]).norm(dim=0)
 
     def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return torch.stack(self._each("_log_prob", x, alpha, sigma)).sum(0)

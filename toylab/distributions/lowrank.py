@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toylab.distributions.base import SingularLaw, as_weights, device_of, draw_components
-from toylab.distributions.mixtures import GaussianMixture
+from toylab.distributions.gaussians import GaussianMixture
 from toylab.errors import BadInput
 
 
@@ -60,6 +60,14 @@ class LowRankMixture(GaussianMixture):
 
     def masked(self, keep: Tensor) -> GaussianMixture:
         raise BadInput("masking coordinates needs full or diagonal covariances: a masked low-rank one is neither")
+
+    def _distance(self, x: Tensor) -> Tensor:
+        nearest = torch.full_like(x[:, 0], math.inf)
+        for k in self.weights.nonzero()[:, 0].tolist():
+            inside, normal = self._split(x, torch.ones_like(x[:, :1]), k)
+            squares = (inside**2 * (self._along[k] == 0)).sum(-1) + (normal**2).sum(-1) * (self.floor[k] == 0)
+            nearest = torch.minimum(nearest, squares.sqrt())
+        return nearest
 
     def _covariances(self) -> Tensor:
         return self.factors @ self.factors.mT + self.floor[:, None, None] * torch.eye(self.dim, dtype=torch.float64)

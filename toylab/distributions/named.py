@@ -10,7 +10,8 @@ from toylab.distributions.base import Distribution
 from toylab.distributions.boxes import Box
 from toylab.distributions.curves import Curve
 from toylab.distributions.embedding import Embedded
-from toylab.distributions.mixtures import Convolved, GaussianMixture, Mixture
+from toylab.distributions.gaussians import GaussianMixture
+from toylab.distributions.mixtures import Convolved, Mixture
 from toylab.distributions.spheres import Sphere, Torus
 from toylab.errors import BadInput
 

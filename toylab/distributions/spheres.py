@@ -55,8 +55,7 @@ class Sphere(Distribution):
     def cov(self) -> Tensor:
         return self.radius**2 / self.dim * torch.eye(self.dim, dtype=torch.float64)
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Distance of points (..., dim) to the sphere."""
+    def _distance(self, x: Tensor) -> Tensor:
         return (x.norm(dim=-1) - self.radius).abs()
 
     def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
