@@ -77,7 +77,7 @@ def compare(kind: str, dim: int, ratio: float, points: int) -> str:
     sigma, g = ratio * alpha, randomness.stream(0, "benchmarks-laws-points")
     x = alpha * law.sample(points, g)
     x += sigma * torch.randn(x.shape, dtype=x.dtype, generator=g)
-    held = 4 * 8 * COMPONENTS * dim  # bytes a row while differentiating
+    held = 12 * 8 * COMPONENTS * dim  # bytes a row while differentiating: about a dozen tensors
     trials = [by_autograd(law, kind, alpha, sigma, part) for part in PARTS if part * held < MEMORY]
     theirs = min(trials, key=lambda score: seconds(score, x[: max(1000, points // 50)])[0])
 

@@ -1,6 +1,7 @@
 """Shared fixtures: seeded generators, and laws to run contracts over."""
 
 import os
+import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: workers must not fight over the cores
@@ -82,3 +83,20 @@ def generator() -> torch.Generator:
 @pytest.fixture(params=ALL_LAWS)
 def law(request: pytest.FixtureRequest) -> Distribution:
     return ALL_LAWS[request.param]
+
+
+@pytest.fixture
+def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from toylab import cli
+
+        monkeypatch.setattr(sys, "argv", ["toylab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, out, err
+
+    return call

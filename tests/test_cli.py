@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from toylab import cli, runs
+from toylab import runs
 from toylab.errors import BadInput
 
 TINY = [
@@ -17,21 +17,6 @@ TINY = [
     "--set", "samples=60", "--set", "evaluation.levels=2", "--set", "evaluation.points=20",
     "--set", "evaluation.pair=30", "--set", "size=100", "--seeds", "2",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["toylab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import Field
 
 from toylab import index
-from toylab.configuration import Law, Method, Settings, assignments, overlay, read, validate
+from toylab.configuration import Contamination, Law, Method, Settings, assignments, overlay, read, validate
+from toylab.contamination import inlier_noise, outliers
+from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 
 
@@ -111,3 +114,31 @@ def test_files(tmp_path: Path):
             read(json_)
     with pytest.raises(BadInput, match="No such file"):
         read(tmp_path / "missing.toml")
+
+
+def test_a_list_of_contaminations_happens_one_after_the_other():
+    given = ["inlier-noise", {"name": "outliers", "fraction": 0.25}]
+    chosen = Contamination.model_validate(given)
+    assert chosen.name == "composed"
+    assert Contamination.model_validate(chosen.model_dump()) == chosen
+    law = chosen.build(three_gaussians())
+    x = torch.randn(5, 2, dtype=torch.float64)
+    expected = outliers(inlier_noise(three_gaussians()), 0.25)
+    assert torch.equal(law.score(x, 0.8, 0.6), expected.score(x, 0.8, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "from 1 to 16"),
+        (["none"] * 17, "from 1 to 16"),
+        (["nope"], "unknown contamination 'nope'"),
+        ([["outliers"]], "needs the name of a known contamination"),
+        ({"name": "composed", "steps": ["outliers"], "more": 1}, "has the key steps"),
+        ({"name": "composed"}, "has the key steps"),
+        ([{"name": "outliers", "fraction": 2.0, "much": 1}], "unknown key 'much'"),
+    ],
+)
+def test_bad_lists_of_contaminations(given, message: str):
+    with pytest.raises(ValueError, match=message):
+        Contamination.model_validate(given)

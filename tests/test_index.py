@@ -37,3 +37,14 @@ def test_other_packages_add_entries(monkeypatch: pytest.MonkeyPatch):
     assert "mine" in index.OBJECTIVES
     assert index.OBJECTIVES.load("mine")().evaluations == 2
     assert "ddpm" in index.OBJECTIVES
+
+
+def test_what_needs_an_extra_is_listed_where_that_is_installed(monkeypatch: pytest.MonkeyPatch):
+    assert "digits" in index.LAWS
+    monkeypatch.setitem(
+        index.LAWS._entries, "digits", index.LAWS["digits"]._replace(needs=("no_such_module", "images"))
+    )
+    assert "digits" not in index.LAWS
+    assert len(index.LAWS) == len(list(index.LAWS))
+    with pytest.raises(BadInput, match=r"'digits' needs no_such_module: pip install 'toylab\[images\]'"):
+        index.LAWS.load("digits")

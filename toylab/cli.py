@@ -15,6 +15,8 @@ from toylab.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.table import Table
+
     from toylab.launch import Launch
     from toylab.runs import Run
 
@@ -75,6 +77,36 @@ def list_() -> None:
         width = max(len(name) for name in section)
         for name, entry in section.items():
             typer.echo(f"  {name:<{width}}  {entry.summary}")
+
+
+@app.command()
+def laws(
+    plot: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this law: samples and score fields.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of it; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to draw: NAME.png by default; or .svg.")
+    ] = None,
+) -> None:
+    """Print a table of the exact laws, or draw one. Example: toylab laws --plot swiss-roll --set dim=3"""
+    if plot is None:
+        if settings or output:
+            raise BadInput("--set and -o go with --plot NAME")
+        _print_laws()
+        return
+    from toylab.configuration import Law, assignments, validate
+
+    law = validate(Law, assignments(settings or []) | {"name": plot}).build()
+    path = output or Path(f"{plot}.png")
+    if path.suffix not in {".png", ".svg", ".pdf"} or not path.parent.is_dir() or path.is_dir():
+        raise BadInput(f"-o must name a .png, .svg or .pdf file in an existing folder, not {path}")
+    from toylab.figures import draw_law
+
+    try:
+        typer.echo(draw_law(law, plot, path))
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}") from None
 
 
 @app.command()
@@ -206,8 +238,27 @@ def _reported(folder: "Run") -> "Iterator[None]":
         raise typer.Exit(1) from None
 
 
-def _print_run(folder: "Run") -> None:
+def _print_laws() -> None:
+    from rich.table import Table
+
+    table = Table(
+        "law", "dimension", "support", "exact by", "what it is", title="with its default parameters", box=None
+    )
+    for name, entry in index.LAWS.items():
+        law = index.LAWS.load(name)()
+        table.add_row(name, str(law.dim), law.support, law.exact_by, entry.summary)
+    _print_table(table)
+
+
+def _print_table(table: "Table") -> None:
+    """To a terminal in its width, elsewhere in one that cuts nothing."""
     from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
+
+
+def _print_run(folder: "Run") -> None:
     from rich.table import Table
 
     from toylab.results import summary
@@ -216,9 +267,6 @@ def _print_run(folder: "Run") -> None:
     table = Table(*heading, title=f"mean ± 95 % interval over {len(folder.seeds)} seeds", box=None)
     for line in lines:
         table.add_row(*line)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table)
+    _print_table(table)
     for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
         typer.echo(path)

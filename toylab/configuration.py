@@ -22,6 +22,8 @@ from toylab.errors import BadInput, unknown
 from toylab.index import CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
 
 _DEEPEST = 8  # levels of a dotted key
+_COMPOSED = "composed"  # the name of a list of contaminations
+_MOST_STEPS = 16
 
 
 class Settings(BaseModel):
@@ -51,15 +53,21 @@ class Choice(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
+        return cls._completed(data)
+
+    @classmethod
+    def _completed(cls, data: Any) -> Any:
+        """What was given, with every parameter written out."""
         if isinstance(data, Choice):
             return data.model_dump()
         if isinstance(data, str):
             data = {"name": data}
         if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
             raise ValueError(f"needs the name of a known {cls.index.kind}, or a table with a name and parameters")
-        if data["name"] not in cls.index:
-            raise ValueError(unknown(cls.index.kind, data["name"], cls.index))
-        parameters = _parameters(cls.index.load(data["name"]), cls.given)
+        try:
+            parameters = _parameters(cls.index.load(data["name"]), cls.given)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
         chosen = parameters.model_validate({k: v for k, v in data.items() if k != "name"})
         return {"name": data["name"], **chosen.model_dump()}
 
@@ -90,10 +98,28 @@ class Law(Choice):
 
 
 class Contamination(Choice):
-    """What happens to the clean law before the trainer sees it."""
+    """What happens to the clean law before the trainer sees it; a list of them happens one after the other."""
 
     index = CONTAMINATIONS
     given = 1
+
+    @classmethod
+    def _completed(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("name") == _COMPOSED:
+            if data.keys() != {"name", "steps"}:
+                raise ValueError(f"'{_COMPOSED}' has the key steps, a list of contaminations, and no other")
+            data = data["steps"]
+        if not isinstance(data, list):
+            return super()._completed(data)
+        if not 1 <= len(data) <= _MOST_STEPS:
+            raise ValueError(f"a list of contaminations has from 1 to {_MOST_STEPS} of them, not {len(data)}")
+        return {"name": _COMPOSED, "steps": [super(Contamination, cls)._completed(step) for step in data]}
+
+    def bind(self) -> Callable[..., Any]:
+        if self.name != _COMPOSED:
+            return super().bind()
+        steps = [Contamination.model_validate(step).bind() for step in (self.model_extra or {})["steps"]]
+        return lambda law: reduce(lambda seen, contaminate: contaminate(seen), steps, law)
 
 
 class ScheduleChoice(Choice):

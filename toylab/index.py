@@ -6,7 +6,9 @@ through the entry-point groups `toylab.experiments` and `toylab.objectives`.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -14,10 +16,24 @@ from toylab.errors import BadInput, unknown
 
 
 class Entry(NamedTuple):
-    """Where a definition lives ("module:object") and what it is, in one line."""
+    """Where a definition lives ("module:object") and what it is, in one line.
+
+    needs: (module, extra) of an optional dependency; the entry is listed where that module is installed.
+    """
 
     target: str
     summary: str
+    needs: tuple[str, str] | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether what it needs is installed."""
+        return self.needs is None or _installed(self.needs[0])
+
+
+@cache
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 class Index(Mapping[str, Entry]):
@@ -29,10 +45,11 @@ class Index(Mapping[str, Entry]):
         self._group = group
 
     def _all(self) -> dict[str, Entry]:
+        present = {name: entry for name, entry in self._entries.items() if entry.available}
         if self._group is None:
-            return self._entries
+            return present
         found = metadata.entry_points(group=self._group)
-        return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | self._entries
+        return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | present
 
     def __getitem__(self, name: str) -> Entry:
         return self._all()[name]
@@ -46,6 +63,9 @@ class Index(Mapping[str, Entry]):
     def load(self, name: str) -> Any:
         """Import and return the definition called `name`; BadInput where there is none."""
         entries = self._all()
+        if name in self._entries and name not in entries:
+            module, extra = self._entries[name].needs or ("", "")
+            raise BadInput(f"the {self.kind} '{name}' needs {module}: pip install 'toylab[{extra}]'")
         if name not in entries:
             raise BadInput(unknown(self.kind, name, entries))
         module, _, attribute = entries[name].target.partition(":")
@@ -69,6 +89,9 @@ LAWS = Index(
         "spiral": Entry("toylab.distributions.named:spiral", "a logarithmic spiral, in 2-D"),
         "two-moons": Entry("toylab.distributions.named:two_moons", "two interleaved half circles, in 2-D"),
         "trefoil": Entry("toylab.distributions.named:trefoil", "the trefoil knot, in 3-D"),
+        "digits": Entry(
+            "toylab.distributions.images:digits", "handwritten digits of 8 x 8 pixels, in R^64", ("sklearn", "images")
+        ),
     },
 )
 

@@ -6,6 +6,7 @@ from toylab.distributions.curves import Curve
 from toylab.distributions.embedding import Embedded, Product, rotated, scaled, shifted
 from toylab.distributions.empirical import Empirical
 from toylab.distributions.gaussians import GaussianMixture
+from toylab.distributions.images import SubspaceMixture
 from toylab.distributions.mixtures import Convolved, Mixture
 from toylab.distributions.spheres import Sphere, Torus
 from toylab.distributions.tails import StudentT
@@ -23,6 +24,7 @@ __all__ = [
     "SingularLaw",
     "Sphere",
     "StudentT",
+    "SubspaceMixture",
     "Torus",
     "rotated",
     "scaled",

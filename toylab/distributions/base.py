@@ -32,6 +32,7 @@ class Distribution(ABC):
     """
 
     dim: int
+    exact_by: str = "closed form"  # how density, score and posterior mean are computed, for tables
     precision: torch.dtype = torch.float64
     _row_cost: int = 1  # numbers held per row and coordinate while evaluating; bounds the size of a chunk
     _chunk: int = 1 << 23
@@ -51,6 +52,11 @@ class Distribution(ABC):
     @abstractmethod
     def cov(self) -> Tensor:
         """Cov[X], (dim, dim) float64."""
+
+    @property
+    def support(self) -> str:
+        """Where the law lives, in words."""
+        return space(self.dim)
 
     @abstractmethod
     def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor: ...
@@ -145,6 +151,11 @@ def _level(value: Tensor | float, name: str, x: Tensor, lead: torch.Size, precis
         raise ValueError(
             f"{name} of shape {tuple(level.shape)} does not broadcast over points of shape {tuple(x.shape)}"
         ) from None
+
+
+def space(dim: int) -> str:
+    """R^dim, in words."""
+    return "R" if dim == 1 else f"R^{dim}"
 
 
 def device_of(generator: torch.Generator | None) -> torch.device:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, SingularLaw, device_of
+from toylab.distributions.base import Distribution, SingularLaw, device_of, space
 from toylab.errors import BadInput
 
 _NODES, _NODE_WEIGHTS = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(24))
@@ -30,6 +30,8 @@ class Box(Distribution):
 
     low, high: (d,) numbers, or scalars for an interval. Raises BadInput unless low < high, all finite.
     """
+
+    exact_by = "error functions, quadrature where they cancel"
 
     def __init__(self, low: Tensor | Sequence[float] | float, high: Tensor | Sequence[float] | float):
         self.low = torch.atleast_1d(torch.as_tensor(low, dtype=torch.float64))
@@ -53,6 +55,10 @@ class Box(Distribution):
     @property
     def cov(self) -> Tensor:
         return torch.diag((self.high - self.low) ** 2 / 12)
+
+    @property
+    def support(self) -> str:
+        return f"a box in {space(self.dim)}"
 
     def _distance(self, x: Tensor) -> Tensor:
         return (x - torch.minimum(torch.maximum(x, self.low), self.high)).norm(dim=-1)

@@ -55,9 +55,7 @@ class Components(ABC):
 class Differences(Components):
     """x (n, d), alpha and sigma (n, 1); nearest: the components (n, M) that matter at each point, by default all."""
 
-    def __init__(
-        self, law: "GaussianMixture", x: Tensor, alpha: Tensor, sigma: Tensor, nearest: Tensor | None = None
-    ):
+    def __init__(self, law: "GaussianMixture", x: Tensor, alpha: Tensor, sigma: Tensor, nearest: Tensor | None = None):
         self.law, self.alpha, self.nearest = law, alpha, nearest
         which = slice(None) if nearest is None else nearest.mT
         self.means, self.variances = law.means[which], law._variances[which]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, SingularLaw, device_of
+from toylab.distributions.base import Distribution, SingularLaw, device_of, space
 from toylab.errors import BadInput
 
 _NODES, _NODE_WEIGHTS = (torch.from_numpy(v / 2) for v in np.polynomial.legendre.leggauss(16))
@@ -36,6 +36,8 @@ class Curve(Distribution):
     the quadrature begins with. Raises BadInput where the curve is not finite, stops, or is not resolved: its length
     must not change by more than 1e-11 of it when panels are halved.
     """
+
+    exact_by = "quadrature, error below 1e-8"
 
     def __init__(self, points: Callable[[Tensor], Tensor], start: float, end: float, panels: int = 32):
         if not -math.inf < start < end < math.inf or panels < 1:
@@ -70,6 +72,10 @@ class Curve(Distribution):
     @property
     def cov(self) -> Tensor:
         return self._cov
+
+    @property
+    def support(self) -> str:
+        return f"a curve in {space(self.dim)}"
 
     def _distance(self, x: Tensor) -> Tensor:
         """A fine grid's three best, refined by bisection on the slope."""

@@ -9,12 +9,13 @@ so everything is exact in tangent and normal directions alike; D = k is a simila
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, SingularLaw
+from toylab.distributions.base import Distribution, SingularLaw, space
 from toylab.errors import BadInput
 
 
@@ -56,6 +57,14 @@ class Embedded(Distribution):
     def cov(self) -> Tensor:
         cov = self.scale**2 * self.law.cov
         return cov if self.basis is None else self.basis @ cov @ self.basis.mT
+
+    @property
+    def exact_by(self) -> str:  # type: ignore[override]
+        return self.law.exact_by
+
+    @property
+    def support(self) -> str:
+        return f"{self.law.support}, placed in {space(self.dim)}" if self._codimension else self.law.support
 
     def _distance(self, x: Tensor) -> Tensor:
         y, normal = self._inwards(x, torch.ones_like(x[:, :1]))
@@ -139,6 +148,15 @@ class Product(Distribution):
     @property
     def cov(self) -> Tensor:
         return torch.block_diag(*[law.cov for law in self.laws])
+
+    @property
+    def exact_by(self) -> str:  # type: ignore[override]
+        return "; ".join(dict.fromkeys(law.exact_by for law in self.laws))
+
+    @property
+    def support(self) -> str:
+        counts = Counter(law.support for law in self.laws)
+        return " x ".join(f"({support})^{n}" if n > 1 else support for support, n in counts.items())
 
     def _distance(self, x: Tensor) -> Tensor:
         parts = zip(self.laws, x.split(self.sizes, -1), strict=True)

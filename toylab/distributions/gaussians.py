@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, as_weights, device_of, draw_components, total_covariance
+from toylab.distributions.base import Distribution, as_weights, device_of, draw_components, space, total_covariance
 from toylab.distributions.components import FARTHEST, Components, Differences, Expanded, Natural
 from toylab.errors import BadInput
 
@@ -99,6 +99,11 @@ class GaussianMixture(Distribution):
     def cov(self) -> Tensor:
         return total_covariance(self.weights, self.means, self._covariances())
 
+    @property
+    def support(self) -> str:
+        spread = (self._variances > 0).expand(len(self.means), self.dim).sum(-1)[self.weights > 0]
+        return space(self.dim) if int(spread.max()) == self.dim else flats(len(spread), int(spread.max()), self.dim)
+
     def responsibilities(self, x: Tensor, alpha: Tensor | float = 1.0, sigma: Tensor | float = 0.0) -> Tensor:
         """Posterior probability of each component at points of αX + σZ: (..., dim) -> (..., K)."""
         return self._evaluate("_responsibilities", x, alpha, sigma)
@@ -152,6 +157,13 @@ class GaussianMixture(Distribution):
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return self._components(x, alpha, sigma).denoise()
+
+
+def flats(count: int, rank: int, dim: int) -> str:
+    """Points, or affine subspaces of `rank` dimensions, in words."""
+    if rank == 0:
+        return f"{count} points of {space(dim)}"
+    return f"{f'{count} ' if count > 1 else ''}{rank}-dimensional subspace{'s' * (count > 1)} of {space(dim)}"
 
 
 def _variances(std: Tensor | Sequence[float] | float | None, count: int, dim: int) -> Tensor:

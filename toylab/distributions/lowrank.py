@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import SingularLaw, as_weights, device_of, draw_components
-from toylab.distributions.gaussians import GaussianMixture
+from toylab.distributions.base import SingularLaw, as_weights, device_of, draw_components, space
+from toylab.distributions.gaussians import GaussianMixture, flats
 from toylab.errors import BadInput
 
 
@@ -60,6 +60,12 @@ class LowRankMixture(GaussianMixture):
 
     def masked(self, keep: Tensor) -> GaussianMixture:
         raise BadInput("masking coordinates needs full or diagonal covariances: a masked low-rank one is neither")
+
+    @property
+    def support(self) -> str:
+        used = self.weights > 0
+        ranks = torch.where(self.floor > 0, self.dim, (self._along > 0).sum(-1))[used]
+        return space(self.dim) if int(ranks.max()) == self.dim else flats(len(ranks), int(ranks.max()), self.dim)
 
     def _distance(self, x: Tensor) -> Tensor:
         nearest = torch.full_like(x[:, 0], math.inf)

@@ -51,9 +51,19 @@ class Mixture(Distribution):
         """Posterior probability of each component at points of αX + σZ: (..., dim) -> (..., K)."""
         return self._evaluate("_responsibilities", x, alpha, sigma)
 
+    @property
+    def exact_by(self) -> str:  # type: ignore[override]
+        return "; ".join(dict.fromkeys(law.exact_by for law in self._used()))
+
+    @property
+    def support(self) -> str:
+        return " and ".join(dict.fromkeys(law.support for law in self._used()))
+
+    def _used(self) -> list[Distribution]:
+        return [law for law, weight in zip(self.laws, self.weights.tolist(), strict=True) if weight > 0]
+
     def _distance(self, x: Tensor) -> Tensor:
-        parts = [law for law, weight in zip(self.laws, self.weights.tolist(), strict=True) if weight > 0]
-        return torch.stack([law._on(x.device)._distance(x) for law in parts]).amin(0)
+        return torch.stack([law._on(x.device)._distance(x) for law in self._used()]).amin(0)
 
     def _joint(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         parts = [law._on(x.device)._log_prob(x, alpha, sigma) for law in self.laws]
@@ -104,6 +114,14 @@ class Convolved(Distribution):
     @property
     def cov(self) -> Tensor:
         return self.law.cov + self.std**2 * torch.eye(self.dim, dtype=torch.float64)
+
+    @property
+    def exact_by(self) -> str:  # type: ignore[override]
+        return self.law.exact_by
+
+    @property
+    def support(self) -> str:
+        return super().support if self.std else self.law.support
 
     def _distance(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x[:, 0]) if self.std else self.law._on(x.device)._distance(x)

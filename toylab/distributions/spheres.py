@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toylab.distributions.base import Distribution, SingularLaw, device_of
+from toylab.distributions.base import Distribution, SingularLaw, device_of, space
 from toylab.distributions.embedding import Product
 from toylab.errors import BadInput
 
@@ -36,6 +36,8 @@ class Sphere(Distribution):
 
     Raises BadInput unless 2 <= dim and 0 < radius < ∞. Singular at sigma = 0.
     """
+
+    exact_by = "ratios of Bessel functions"
 
     def __init__(self, dim: int, radius: float = 1.0):
         if dim < 2 or not 0 < radius < math.inf:
@@ -54,6 +56,10 @@ class Sphere(Distribution):
     @property
     def cov(self) -> Tensor:
         return self.radius**2 / self.dim * torch.eye(self.dim, dtype=torch.float64)
+
+    @property
+    def support(self) -> str:
+        return f"a {'circle' if self.dim == 2 else 'sphere'} in {space(self.dim)}"
 
     def _distance(self, x: Tensor) -> Tensor:
         return (x.norm(dim=-1) - self.radius).abs()

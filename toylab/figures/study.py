@@ -1,13 +1,7 @@
-"""Figures of a run folder: read what is stored there, draw, and save as PNG and SVG.
+"""Figures of a study: what its run folder holds, drawn."""
 
-No training and no metrics happen here, so a figure can be redrawn from the folder alone.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -15,26 +9,9 @@ from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.experiments.study import REFERENCES
+from toylab.figures.style import LONGEST, arrows, frame, panels
 from toylab.results import Row, interval
 from toylab.runs import Run
-
-_STYLE: Any = {
-    "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "toylab", "savefig.dpi": 200,
-}  # fmt: skip
-_COLUMNS = 5
-_PANEL = 1.4  # inches
-_LONGEST = 3.0  # arrows of a score field are cut at this length, in units of 1/σ
-
-
-def save(figure: Figure, run: Run, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG into the run's figures/."""
-    folder = run.path / "figures"
-    folder.mkdir(exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    figure.savefig(paths[0], bbox_inches="tight")
-    figure.savefig(paths[1], bbox_inches="tight", metadata={"Date": None})
-    return paths
 
 
 def samples(run: Run) -> Figure:
@@ -42,7 +19,7 @@ def samples(run: Run) -> Figure:
     stored, grid = run.arrays("samples.npz"), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
     reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"])))) or 1.0
-    figure, axes = _panels(len(stored))
+    figure, axes = panels(len(stored))
     for ax, (name, points) in zip(axes, stored.items(), strict=False):
         x = points[0]
         beyond = float(np.mean(~(np.abs(x) <= reach).all(1)))
@@ -109,44 +86,26 @@ def score_field(run: Run) -> Figure | None:
     if not scores:
         return None
     x = grid["x"]
-    figure, axes = _panels(len(scores))
+    figure, axes = panels(len(scores))
     for ax, (name, score) in zip(axes, scores.items(), strict=False):
         if x.shape[1] == 1:
             ax.plot(x[:, 0], scores["exact-clean"][:, 0], color="0.6", lw=2)
             ax.plot(x[:, 0], score[:, 0], color=_colour(name, _methods(run.rows)), lw=1)
         else:
             _density(ax, grid)
-            length = np.linalg.norm(score, axis=1, keepdims=True)
-            arrows = score * np.minimum(1, _LONGEST / np.maximum(length, 1e-12))
-            ax.quiver(*x.T, *arrows.T, color=_colour(name, _methods(run.rows)), scale=40, width=0.007, rasterized=True)
-            _frame(ax)
+            arrows(ax, x, score, color=_colour(name, _methods(run.rows)))
+            frame(ax)
         ax.set_title(name)
-    cut = f", arrows cut at {_LONGEST:g}" if x.shape[1] == 2 else ""
+    cut = f", arrows cut at {LONGEST:g}" if x.shape[1] == 2 else ""
     figure.suptitle(f"σ · score at σ/α = {float(grid['drawn_ratio']):.2g}{cut}", fontsize=8)
     return figure
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(count, _COLUMNS)
-    lines = -(-count // columns)
-    figure = Figure(figsize=(_PANEL * columns, (_PANEL + 0.4) * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False)
-    for ax in axes.flat[count:]:
-        ax.set_visible(False)
-    return figure, list(axes.flat)
 
 
 def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
     ax.scatter(x[:, 0], x[:, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
     _density(ax, grid)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    _frame(ax)
-
-
-def _frame(ax: Axes) -> None:
-    """A square panel with a thin frame and no ticks."""
-    ax.set(xticks=[], yticks=[], aspect="equal")
-    ax.spines[:].set(visible=True, linewidth=0.5, color="0.6")
+    frame(ax)
 
 
 def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
@@ -177,19 +136,3 @@ def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
     palette = sns.color_palette("colorblind")
     trained = [n for n in everyone if not n.startswith(REFERENCES)]
     return tuple(palette[trained.index(name) % len(palette)])
-
-
-FIGURES: dict[str, Callable[[Run], Figure | None]] = {
-    "samples": samples,
-    "score-error": score_error,
-    "outlier-mass": outlier_mass,
-    "score-field": score_field,
-}
-"""Every figure by name; one returns None where a run has nothing for it to show."""
-
-
-def draw(run: Run, names: Iterable[str]) -> list[Path]:
-    """Draw the named figures of a run, those its law allows; returns the paths written."""
-    with mpl.rc_context(_STYLE):
-        made = {name: FIGURES[name](run) for name in names}
-        return [path for name, figure in made.items() if figure is not None for path in save(figure, run, name)]

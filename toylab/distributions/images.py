@@ -1,0 +1,75 @@
+"""Exact laws that look like image data sets: a Gaussian mixture in the images' principal subspace.
+
+The principal components of a data set span an affine subspace; a mixture fitted to the coordinates in it is a law
+in pixel space whose density, score and posterior mean are known at every noise level, and which a network cannot
+tell from a data set. With one component it is the PCA subspace on which arXiv:2505.21742 projects its images.
+"""
+
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toylab.distributions.embedding import Embedded
+from toylab.distributions.gaussians import GaussianMixture
+from toylab.errors import BadInput
+
+
+class SubspaceMixture(Embedded):
+    """A Gaussian mixture in the affine subspace offset + span(basis) of R^D; singular at sigma = 0.
+
+    mixture: in R^rank; basis: (D, rank) with orthonormal columns; offset: (D,), 0 by default. `distance` is that to
+    the subspace, where no component is singular in it. Raises BadInput for anything else.
+    """
+
+    law: GaussianMixture
+
+    @classmethod
+    def fit(cls, images: Tensor, rank: int = 16, components: int = 10, seed: int = 0) -> Self:
+        """The law fitted to images (n, D): principal components, then scikit-learn's EM in their coordinates.
+
+        rank: of the subspace, at most the data's own; components: of the mixture, with full covariances; seed: of the
+        EM's start. Same machine and versions, same law. Needs scikit-learn (extra `images`). Raises BadInput.
+        """
+        x = torch.as_tensor(images, dtype=torch.float64)
+        if x.ndim != 2 or len(x) < 2 or not bool(x.isfinite().all()):
+            raise BadInput(f"images must be finite, of shape (n, D) with n of at least 2, not {tuple(x.shape)}")
+        centre = x.mean(0)
+        _, spread, axes = torch.linalg.svd(x - centre, full_matrices=False)
+        most = int((spread > 1e-10 * spread[0]).sum()) if float(spread[0]) > 0 else 0
+        if not 1 <= rank <= most:
+            raise BadInput(f"rank must be between 1 and {most}, that of these images, not {rank}")
+        if not 1 <= components <= len(x) // 2:
+            raise BadInput(f"components must be between 1 and {len(x) // 2}, half the images, not {components}")
+        basis = axes[:rank].mT.contiguous()
+        return cls(_mixture(((x - centre) @ basis).numpy(), components, seed), basis, centre)
+
+    def project(self, x: Tensor) -> Tensor:
+        """The nearest point of the subspace: (..., D) -> (..., D)."""
+        own, rows = self._on(x.device), x.to(self.precision)
+        y, _ = own._inwards(rows, torch.ones((), dtype=self.precision, device=x.device))
+        return own._outwards(y).to(x.dtype)
+
+
+def _mixture(coordinates: np.ndarray, components: int, seed: int) -> GaussianMixture:
+    """EM with covariances kept at least 1e-3 of the mean variance away from singular."""
+    try:
+        from sklearn.mixture import GaussianMixture as Fit
+    except ImportError:
+        raise BadInput("fitting a mixture needs scikit-learn: pip install 'toylab[images]'") from None
+    fit = Fit(components, reg_covar=1e-3 * float(coordinates.var(0).mean()), max_iter=500, random_state=seed)
+    fit.fit(coordinates)
+    cov = (fit.covariances_ + fit.covariances_.swapaxes(1, 2)) / 2
+    return GaussianMixture(
+        torch.from_numpy(fit.means_), cov=torch.from_numpy(cov), weights=torch.from_numpy(fit.weights_)
+    )
+
+
+@lru_cache(maxsize=8)
+def digits(rank: int = 24, components: int = 30) -> SubspaceMixture:
+    """Like scikit-learn's 1,797 digits, 8 x 8 pixels between -1 and 1: a law of R^64, fitted at first use."""
+    from sklearn.datasets import load_digits
+
+    return SubspaceMixture.fit(torch.from_numpy(load_digits().data) / 8 - 1, rank, components)

@@ -1,0 +1,42 @@
+"""Figures: of a run folder, by what is stored there, and of a law.
+
+No training and no metrics happen here, so a run's figure can be redrawn from its folder alone.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from toylab.distributions import Distribution
+from toylab.figures import study
+from toylab.figures.laws import portrait
+from toylab.figures.style import STYLE, save
+from toylab.runs import Run
+
+FIGURES: dict[str, Callable[[Run], Figure | None]] = {
+    "samples": study.samples,
+    "score-error": study.score_error,
+    "outlier-mass": study.outlier_mass,
+    "score-field": study.score_field,
+}
+"""Every figure of a run by name; one returns None where a run has nothing for it to show."""
+
+
+def draw(run: Run, names: Iterable[str]) -> list[Path]:
+    """Draw the named figures of a run, those its law allows, as PNG and SVG; returns the paths written."""
+    with mpl.rc_context(STYLE):
+        made = {name: FIGURES[name](run) for name in names}
+        folder = run.path / "figures"
+        folder.mkdir(exist_ok=True)
+        return [
+            save(figure, folder / f"{name}{suffix}")
+            for name, figure in made.items() if figure is not None for suffix in (".png", ".svg")
+        ]  # fmt: skip
+
+
+def draw_law(law: Distribution, name: str, path: Path) -> Path:
+    """Draw samples and score fields of a law into a file, its format that of the suffix."""
+    with mpl.rc_context(STYLE):
+        return save(portrait(law, name), path)

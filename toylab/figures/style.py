@@ -1,0 +1,47 @@
+"""What all figures share: style, panels, frames, arrows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE: Any = {
+    "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "toylab", "savefig.dpi": 200,
+}  # fmt: skip
+LONGEST = 3.0
+"""Arrows of a score field are cut at this length, in units of 1/σ."""
+_COLUMNS = 5
+_PANEL = 1.4  # inches
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure in the format of the path's suffix, without the date."""
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+    return path
+
+
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many square panels, at most five a line."""
+    columns = min(count, _COLUMNS)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(_PANEL * columns, (_PANEL + 0.4) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return figure, list(axes.flat)
+
+
+def frame(ax: Axes) -> None:
+    """A square panel with a thin frame and no ticks."""
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set(visible=True, linewidth=0.5, color="0.6")
+
+
+def arrows(ax: Axes, x: np.ndarray, score: np.ndarray, **style: Any) -> None:
+    """σ·score (n, 2) at x (n, 2), the longest cut."""
+    length = np.linalg.norm(score, axis=1, keepdims=True)
+    cut = score * np.minimum(1, LONGEST / np.maximum(length, 1e-12))
+    ax.quiver(*x.T, *cut.T, scale=40, width=0.007, rasterized=True, **style)
