@@ -63,6 +63,8 @@ BUILT: dict[str, Distribution] = {
     "heavy-tail": heavy_tail(NAMED["three-gaussians"], 0.1, df=12),
     "missing": missing(DIAGONAL, 0.5, block=2),
     "missing-full": missing(FULL, 1.0),
+    "missing-low-rank": missing(LOW_RANK, 0.5, block=2),
+    "missing-subspace": missing(inlier_noise(LAWS.load("subspace")(dim=4), 0.5, 0.2), 0.5),
     "duplicates": duplicates(NAMED["box"], 0.3),
     "composed": compose(NAMED["circle"], inlier_noise, outliers),
 }

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from toylab.contamination import Contaminated, compose, duplicates, inlier_noise, missing, none, outliers
-from toylab.distributions import Box, GaussianMixture
+from toylab.distributions import Box, Convolved, Embedded, GaussianMixture, Mixture
+from toylab.distributions.guises import as_gaussians
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.index import CONTAMINATIONS, LAWS
@@ -16,8 +17,9 @@ from toylab.index import CONTAMINATIONS, LAWS
 @pytest.mark.parametrize("name", CONTAMINATIONS)
 def test_every_contamination_of_every_law_is_a_law(law_name: str, name: str, generator: torch.Generator):
     law = LAWS.load(law_name)()
-    if name == "missing" and not isinstance(law, GaussianMixture):
-        with pytest.raises(BadInput, match="Gaussian mixtures only"):
+    gaussian = isinstance(law, GaussianMixture) or (isinstance(law, Embedded) and isinstance(law.law, GaussianMixture))
+    if name == "missing" and not gaussian:
+        with pytest.raises(BadInput, match="a Gaussian mixture is needed"):
             CONTAMINATIONS.load(name)(law)
         return
     seen = CONTAMINATIONS.load(name)(law)
@@ -89,3 +91,19 @@ def test_duplicates_are_few_and_the_same_every_time(generator: torch.Generator):
     assert len(x[label].unique(dim=0)) == 3
     assert len(x[~label].unique(dim=0)) == int((~label).sum())
     assert torch.equal(laws[0].laws[1].means, laws[1].laws[1].means)  # type: ignore[attr-defined]
+
+
+def test_gaussian_mixtures_in_another_guise():
+    inner = GaussianMixture([[0.0, 1.0], [2.0, -1.0]], std=[[0.3, 1.0], [0.5, 0.2]], weights=[0.3, 0.7])
+    plane = torch.linalg.qr(torch.arange(8.0, dtype=torch.float64).reshape(4, 2).sin()).Q
+    low_rank = GaussianMixture.low_rank([[0.0, 0.0, 1.0, 2.0]], torch.ones(1, 4, 1), 0.2)
+    law = Mixture([Convolved(Embedded(inner, plane, scale=2.0), 0.4), low_rank], [0.8, 0.2])
+    x = 2 * torch.randn(50, 4, dtype=torch.float64)
+    for method in ("log_prob", "score", "denoise"):
+        torch.testing.assert_close(getattr(as_gaussians(law), method)(x, 0.8, 0.6), getattr(law, method)(x, 0.8, 0.6))
+
+
+def test_missing_refuses_what_would_fill_the_memory():
+    with pytest.raises(BadInput, match="too many"):
+        missing(LAWS.load("gaussian")(dim=1000), 0.5)
+    assert missing(LAWS.load("gaussian")(dim=1000), 0.5, block=100).dim == 1000

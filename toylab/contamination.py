@@ -13,7 +13,10 @@ from torch import Tensor
 
 from toylab import randomness
 from toylab.distributions import Box, Convolved, Distribution, Empirical, GaussianMixture, Mixture, StudentT
+from toylab.distributions.guises import as_gaussians
 from toylab.errors import BadInput
+
+_MOST_NUMBERS = 1 << 27  # in covariances: 1 GiB
 
 
 class Contaminated(Mixture):
@@ -74,17 +77,19 @@ def inlier_noise(law: Distribution, fraction: float = 0.9, std: float = 0.2) -> 
 def missing(law: Distribution, fraction: float = 0.5, block: int = 1) -> Contaminated:
     """A fraction of the points has a block of coordinates set to 0: one of ⌈d/block⌉ neighbours, at random.
 
-    Exact for Gaussian mixtures, as a mixture with one component for every block and component; singular at sigma = 0.
-    Raises BadInput for other laws.
+    Exact for Gaussian mixtures, also embedded, mixed or noised ones, as a mixture with one component for every block and
+    component; singular at sigma = 0. Raises BadInput for other laws, and where covariances would fill the memory.
     """
-    if not isinstance(law, GaussianMixture):
-        raise BadInput(f"missing coordinates are exact for Gaussian mixtures only, not for a {type(law).__name__}")
+    mixture = as_gaussians(law)
     if not 1 <= block <= law.dim:
         raise BadInput(f"block must be between 1 and {law.dim}, not {block}")
-    keep = torch.ones(-(-law.dim // block), law.dim, dtype=torch.float64)
+    blocks = -(-law.dim // block)
+    if blocks * len(mixture.means) * law.dim**2 > _MOST_NUMBERS:
+        raise BadInput(f"{blocks} blocks of {len(mixture.means)} components in R^{law.dim} are too many: larger blocks")
+    keep = torch.ones(blocks, law.dim, dtype=torch.float64)
     for row, start in enumerate(range(0, law.dim, block)):
         keep[row, start : start + block] = 0
-    return Contaminated(law, law.masked(keep), fraction)
+    return Contaminated(law, mixture.masked(keep), fraction)
 
 
 def duplicates(law: Distribution, fraction: float = 0.1, points: int = 10, seed: int = 0) -> Contaminated:

@@ -63,8 +63,12 @@ class GaussianMixture(Distribution):
         b = torch.zeros(len(a), dtype=torch.float64) if offset is None else torch.as_tensor(offset, dtype=torch.float64)
         if b.shape != (len(a),):
             raise BadInput(f"offset must be ({len(a)},), not {tuple(b.shape)}")
-        cov = a @ self._covariances() @ a.mT
-        return GaussianMixture(self.means @ a.mT + b, cov=(cov + cov.mT) / 2, weights=self.weights)
+        return GaussianMixture.dense(self.means @ a.mT + b, a @ self._covariances() @ a.mT, self.weights)
+
+    @staticmethod
+    def dense(means: Tensor, cov: Tensor, weights: Tensor) -> "GaussianMixture":
+        """With full covariances (K, d, d), symmetric up to rounding."""
+        return GaussianMixture(means, cov=(cov + cov.mT) / 2, weights=weights)
 
     def masked(self, keep: Tensor) -> "GaussianMixture":
         """The law of m * X, m one of the rows of keep (B, dim) of 0 and 1, each as likely: B K components."""

@@ -59,7 +59,8 @@ class LowRankMixture(GaussianMixture):
         return x, label
 
     def masked(self, keep: Tensor) -> GaussianMixture:
-        raise BadInput("masking coordinates needs full or diagonal covariances: a masked low-rank one is neither")
+        full = GaussianMixture.dense(self.means, self._covariances(), self.weights)
+        return full.masked(keep)  # a masked low-rank covariance is no longer low-rank plus isotropic
 
     @property
     def support(self) -> str:
