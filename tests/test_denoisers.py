@@ -29,13 +29,14 @@ def test_predictions_are_tied(parametrization: str, schedule_name: str):
     denoiser: Denoiser = (
         Exact(three_gaussians(), schedule) if parametrization == "exact" else learned(parametrization, schedule_name)
     )
-    alpha, sigma = (level[..., None] for level in schedule(T))
-    x0, eps = denoiser.predict(X, T)
+    t = schedule.t_min + (schedule.t_max - schedule.t_min) * T
+    alpha, sigma = (level[..., None] for level in schedule(t))
+    x0, eps = denoiser.predict(X, t)
     assert x0.shape == eps.shape == X.shape
     torch.testing.assert_close(alpha * x0 + sigma * eps, X)
-    torch.testing.assert_close(denoiser.x0(X, T), x0)
-    torch.testing.assert_close(denoiser.eps(X, T), eps, rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(denoiser.score(X, T), -eps / sigma, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(denoiser.x0(X, t), x0)
+    torch.testing.assert_close(denoiser.eps(X, t), eps, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(denoiser.score(X, t), -eps / sigma, rtol=1e-6, atol=1e-6)
 
 
 class Told(nn.Module):
@@ -62,6 +63,7 @@ def test_each_parametrisation_recovers_x0_and_eps_from_its_own_target(parametriz
         "eps": eps,
         "x0": x0,
         "v": alpha * eps - sigma * x0,
+        "flow": eps - x0,
         "edm": (x0 - c_skip * x_t / alpha) / c_out,
     }[parametrization]
     denoiser = Learned(Told(target), schedule, parametrization, std).double()
@@ -101,5 +103,5 @@ def test_dtype_of_predictions_is_that_of_the_points():
 
 
 def test_unknown_parametrisation_is_refused():
-    with pytest.raises(BadInput, match="eps, x0, v, edm"):
+    with pytest.raises(BadInput, match="eps, x0, v, flow, edm"):
         Learned(nn.Identity(), SCHEDULES.load("ddpm")(), "score")  # type: ignore[arg-type]

@@ -36,7 +36,14 @@ def test_losses_in_x0(parametrization: str, t: float):
     of_eps = (denoiser.eps(x_t, batch.t) - batch.eps).square().mean()
     karras = (sigma / alpha) ** 2 + denoiser.data_std.double() ** 2  # λ(σ) of their table 1
     karras = karras / (sigma / alpha * denoiser.data_std.double()) ** 2
-    expected = {"eps": of_eps, "x0": of_x0, "snr-clipped": min(snr, 5.0) * of_x0, "edm": karras[0] * of_x0}
+    velocity = (denoiser.eps(x_t, batch.t) - denoiser.x0(x_t, batch.t) - (batch.eps - batch.x0)).square().mean()
+    expected = {
+        "eps": of_eps,
+        "flow": velocity,
+        "x0": of_x0,
+        "snr-clipped": min(snr, 5.0) * of_x0,
+        "edm": karras[0] * of_x0,
+    }
     for kind, loss in expected.items():
         assert Denoising(Weighting(kind, 5.0))(denoiser, batch).item() == pytest.approx(loss.item(), rel=1e-6), kind
 
@@ -44,13 +51,12 @@ def test_losses_in_x0(parametrization: str, t: float):
 @pytest.mark.parametrize("t", [0.002, 0.03, 0.9])
 def test_the_default_holds_back_x0_alone(t: float):
     batch = one_level(t)
-    losses = {p: [Denoising(Weighting(k))(learned(p), batch).item() for k in get_args(Kind)] for p in ("eps", "x0")}
-    bounded, eps, _, clipped, _ = losses["eps"]
-    assert bounded == eps
-    bounded, eps, _, clipped, _ = losses["x0"]
+    losses = {p: {k: Denoising(Weighting(k))(learned(p), batch).item() for k in get_args(Kind)} for p in ("eps", "x0")}
+    assert losses["eps"]["bounded"] == losses["eps"]["eps"]
+    bounded, eps, clipped = (losses["x0"][kind] for kind in ("bounded", "eps", "snr-clipped"))
     assert bounded == pytest.approx(clipped, rel=1e-12)
     assert bounded <= eps
-    for parametrization in ("v", "edm"):
+    for parametrization in ("v", "flow", "edm"):
         level = learned(parametrization).at(batch.t)
         assert bool((torch.as_tensor(Weighting()(level)) == 1).all())
 

@@ -77,8 +77,8 @@ def inlier_noise(law: Distribution, fraction: float = 0.9, std: float = 0.2) -> 
 def missing(law: Distribution, fraction: float = 0.5, block: int = 1) -> Contaminated:
     """A fraction of the points has a block of coordinates set to 0: one of ⌈d/block⌉ neighbours, at random.
 
-    Exact for Gaussian mixtures, also embedded, mixed or noised ones, as a mixture with one component for every block and
-    component; singular at sigma = 0. Raises BadInput for other laws, and where covariances would fill the memory.
+    Exact for Gaussian mixtures, also embedded, mixed or noised ones, as a mixture with one component for every block
+    and component; singular at sigma = 0. Raises BadInput for other laws, and where covariances would fill the memory.
     """
     mixture = as_gaussians(law)
     if not 1 <= block <= law.dim:

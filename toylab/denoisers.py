@@ -16,10 +16,11 @@ with s = √(σ² + α² s_d²), s_d the standard deviation of the data:
     eps    1/√(α²+σ²)     0              1             1/α              -σ/α          ε
     x0     1/√(α²+σ²)     1/σ            -α/σ          0                1             x_0
     v      1/√(α²+σ²)     σ/(α²+σ²)      α/(α²+σ²)     α/(α²+σ²)        -σ/(α²+σ²)    α ε - σ x_0
+    flow   1/√(α²+σ²)     1/(α+σ)        α/(α+σ)       1/(α+σ)          -σ/(α+σ)      ε - x_0
     edm    1/s            σ/s²           -α s_d/s      α s_d²/s²        σ s_d/s       (x_0 - c_skip x_t/α)/c_out
 
 (v: Salimans and Ho, arXiv:2202.00512, appendix D; edm: Karras et al., arXiv:2206.00364, table 1, with x_t/α
-for their x and σ/α for their σ.)
+for their x and σ/α for their σ; flow: the velocity of straight paths, Liu et al., arXiv:2209.03003.)
 """
 
 from abc import ABC, abstractmethod
@@ -32,7 +33,7 @@ from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.schedules import Schedule
 
-Parametrization = Literal["eps", "x0", "v", "edm"]
+Parametrization = Literal["eps", "x0", "v", "flow", "edm"]
 
 _LOG_RATIO_BOUND = 12.0  # log σ/α as the network sees it; finite where α or σ is 0
 
@@ -183,6 +184,9 @@ def _coefficients(parametrization: Parametrization, alpha: Tensor, sigma: Tensor
             return _Coefficients(c, 1 / sigma, -alpha / sigma, 0.0, 1.0)
         case "v":
             return _Coefficients(c, sigma / total, alpha / total, alpha / total, -sigma / total)
+        case "flow":
+            span = alpha + sigma
+            return _Coefficients(c, 1 / span, alpha / span, 1 / span, -sigma / span)
         case _:
             c = (sigma**2 + (alpha * std) ** 2).rsqrt()
             return _Coefficients(c, sigma * c**2, -alpha * std * c, alpha * (std * c) ** 2, sigma * std * c)

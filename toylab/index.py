@@ -113,6 +113,8 @@ SCHEDULES = Index(
     {
         "ddpm": Entry("toylab.schedules:DDPM", "the table of Ho et al. 2020, between its rows by log-SNR"),
         "vp-linear": Entry("toylab.schedules:VPLinear", "variance preserving, beta linear in t (Song et al. 2021)"),
+        "ve": Entry("toylab.schedules:VE", "variance exploding, with the steps of EDM (Karras et al. 2022)"),
+        "rectified-flow": Entry("toylab.schedules:RectifiedFlow", "straight paths, alpha = 1 - t (Liu et al. 2022)"),
         "cosine": Entry("toylab.schedules:Cosine", "variance preserving, cosine (Nichol and Dhariwal 2021)"),
     },
 )

@@ -143,6 +143,57 @@ class Cosine(Schedule):
         return angle.cos() / math.cos(start), variance.clamp(min=0).sqrt()
 
 
+@dataclass(frozen=True)
+class VE(Schedule):
+    """Variance exploding, α = 1 and σ = σ_max t^ρ, from σ_min at t_min = (σ_min/σ_max)^(1/ρ).
+
+    Evenly spaced times are the steps of Karras et al. (arXiv:2206.00364, eq. 5), whose defaults these are.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    rho: float = 7.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max < math.inf or not 1 <= self.rho <= 100:
+            raise BadInput(
+                "0 < sigma_min < sigma_max and 1 <= rho <= 100 are needed, "
+                f"not {self.sigma_min}, {self.sigma_max} and {self.rho}"
+            )
+        _check_levels(self)
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        return (self.sigma_min / self.sigma_max) ** (1 / self.rho)
+
+    @property
+    def t_max(self) -> float:  # type: ignore[override]
+        return 1.0
+
+    def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        t = _as_time(t)
+        return torch.ones_like(t), self.sigma_max * t**self.rho
+
+
+@dataclass(frozen=True)
+class RectifiedFlow(Schedule):
+    """Straight paths, α = 1 - t and σ = t (Liu et al., arXiv:2209.03003; Lipman et al., arXiv:2210.02747).
+
+    Training and samplers stop at t_max = 0.999, where σ/α is 999, and at t_min, where it is about 0.001.
+    """
+
+    t_min: float = 1e-3
+    t_max: float = 0.999
+
+    def __post_init__(self) -> None:
+        _check_times(self.t_min, self.t_max)
+        _check_levels(self)
+
+    def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        t = _as_time(t)
+        return 1 - t, t
+
+
 def _as_time(t: Tensor | float) -> Tensor:
     return t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
 

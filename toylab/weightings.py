@@ -7,10 +7,11 @@ never what the objective's optimum is. In units of the ε-loss, with SNR = α²/
     bounded       min(1, bound/b²)        ‖ε_θ - ε‖², held back where ε magnifies the network's error
     eps           1                       ‖ε_θ - ε‖² at every level (Ho et al., arXiv:2006.11239, eq. 14)
     x0            1/SNR                   ‖x0_θ - x_0‖²
-    snr-clipped   min(1, bound/SNR)       min(SNR, bound) ‖x0_θ - x_0‖² (Hang et al., arXiv:2303.09556, eq. 8)
+    snr-clipped   min(1, bound/SNR)       min(SNR, bound) ‖x0_θ - x_0‖² (Hang et al., arXiv:2303.09556)
+    flow          (1 + σ/α)²              ‖v_θ - (ε - x_0)‖² of straight paths (Lipman et al., arXiv:2210.02747)
     edm           1 + 1/(s_d² SNR)        (σ̃² + s_d²)/(σ̃ s_d)² ‖x0_θ - x_0‖², σ̃ = σ/α (Karras et al., arXiv:2206.00364)
 
-With the default, `bounded`, eps, v and edm have w = 1 (there b² ≤ max(1, s_d²)), and x0, whose ε = (x_t - α F)/σ, the
+With the default, `bounded`, eps, v, flow and edm have w = 1 (there b is about 1 at most), and x0, whose ε = (x_t - α F)/σ, the
 weights of snr-clipped.
 """
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from toylab.denoisers import NoiseLevel
 from toylab.errors import BadInput
 
-Kind = Literal["bounded", "eps", "x0", "snr-clipped", "edm"]
+Kind = Literal["bounded", "eps", "x0", "snr-clipped", "flow", "edm"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Weighting:
                 return 1.0
             case "x0":
                 return inverse_snr
+            case "flow":
+                return (1 + level.sigma / level.alpha).square()
             case "snr-clipped":
                 return (self.bound * inverse_snr).clamp(max=1)
             case _:
