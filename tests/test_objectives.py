@@ -1,13 +1,16 @@
 """Objectives: what they compute, and that λ = 0 is the baseline bit for bit."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 
 from toylab.denoisers import Exact, Learned
 from toylab.distributions.named import gaussian, three_gaussians
+from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
-from toylab.objectives import Batch, Denoising, Regularised, invariance, robust_adv, robust_ran
+from toylab.objectives import Batch, Denoising, Plan, Regularised, invariance, robust_adv, robust_pgd, robust_ran
 from toylab.perturbations import Radius
 from toylab.schedules import DDPM
 
@@ -103,3 +106,79 @@ def test_gradient_through_the_target_is_a_setting():
         robust_ran(1.0, FLAT, through=through)(denoiser, batch(), torch.Generator().manual_seed(0)).sum().backward()
         gradients.append(next(denoiser.parameters()).grad)
     assert not torch.allclose(*gradients)
+
+
+# -- plans ----------------------------------------------------------------------------------------------------
+
+
+def drawn(objective: Regularised, b: Batch) -> torch.Tensor:
+    return objective(Exact(three_gaussians(), DDPM()), b, torch.Generator().manual_seed(3))
+
+
+def test_a_regulariser_rests_until_it_starts_and_then_grows():
+    b = batch()
+    plain = Denoising()(Exact(three_gaussians(), DDPM()), b)
+    full = drawn(robust_ran(1.0, FLAT), b) - plain
+    plan = Plan(start=0.5, ramp=0.2)
+    for step, share in ((0, 0.0), (49, 0.0), (55, 0.25), (60, 0.5), (70, 1.0), (99, 1.0)):
+        loss = drawn(robust_ran(1.0, FLAT, plan=plan), replace(b, step=step, steps=100))
+        torch.testing.assert_close(loss, plain + share * full)
+    assert robust_ran(plan=Plan(start=0.9)).evaluations == pytest.approx(1.1)
+
+
+def test_one_step_in_three_with_three_times_the_weight():
+    b = batch()
+    plain = Denoising()(Exact(three_gaussians(), DDPM()), b)
+    full = drawn(robust_ran(1.0, FLAT), b) - plain
+    objective = robust_ran(1.0, FLAT, plan=Plan(every=3))
+    losses = [drawn(objective, replace(b, step=step, steps=9)) - plain for step in range(3)]
+    torch.testing.assert_close(losses[0], 3 * full)
+    assert torch.equal(losses[1], torch.zeros_like(plain))
+    assert torch.equal(losses[2], torch.zeros_like(plain))
+
+
+def test_one_sample_in_four_has_the_mean_of_all():
+    """Over four steps each sample is seen once: with ω fixed by its coordinates alone, the penalties average out."""
+    b, denoiser = batch(), Exact(three_gaussians(), DDPM())
+
+    @dataclass(frozen=True)
+    class Constant:
+        evaluations = 0
+
+        def __call__(self, scene, radius, generators):
+            return torch.full_like(scene.x_t, 0.4)
+
+    plain = Denoising()(denoiser, b)
+    full = drawn(Regularised(1.0, FLAT, Constant()), b) - plain
+    objective = Regularised(1.0, FLAT, Constant(), plan=Plan(one_in=4))
+    parts = [drawn(objective, replace(b, step=step, steps=4)) - plain for step in range(4)]
+    torch.testing.assert_close(torch.stack(parts).mean(0), full)
+    assert objective.evaluations == 1.25
+
+
+def test_lambda_may_follow_the_noise():
+    b = batch()
+    t = torch.full_like(b.t, 0.3)
+    b = Batch(b.x0, t, b.eps)
+    plain = Denoising()(Exact(three_gaussians(), DDPM()), b)
+    full, scaled = (drawn(robust_ran(1.0, FLAT, plan=Plan(rho=rho)), b) - plain for rho in (0.0, 2.0))
+    torch.testing.assert_close(scaled, full * float(DDPM()(0.3)[1]) ** 2, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("build", [robust_ran, robust_adv, robust_pgd, invariance])
+def test_a_part_of_the_batch_costs_its_share(build, monkeypatch: pytest.MonkeyPatch):
+    denoiser, seen = network(), []
+    forward = denoiser.network.forward
+    monkeypatch.setattr(denoiser.network, "forward", lambda x, level: (seen.append(x.shape[1]), forward(x, level))[1])
+    objective = build(plan=Plan(one_in=8))
+    loss = objective(denoiser, batch(), torch.Generator())
+    assert sum(seen) == 64 * objective.evaluations
+    loss.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "bad", [{"start": 1.0}, {"start": -0.1}, {"ramp": 1.5}, {"one_in": 0}, {"every": 0}, {"rho": float("nan")}]
+)
+def test_bad_plans(bad: dict[str, float]):
+    with pytest.raises(BadInput):
+        Plan(**bad)  # type: ignore[arg-type]

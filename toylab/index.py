@@ -125,6 +125,7 @@ OBJECTIVES = Index(
         "ddpm": Entry("toylab.objectives:Denoising", "denoising, the baseline (Ho et al. 2020)"),
         "robust-ran": Entry("toylab.objectives:robust_ran", "equivariance to a random perturbation"),
         "robust-adv": Entry("toylab.objectives:robust_adv", "equivariance to an adversarial perturbation (FGSM)"),
+        "robust-pgd": Entry("toylab.objectives:robust_pgd", "equivariance to an adversarial perturbation (PGD)"),
         "invariance": Entry("toylab.objectives:invariance", "invariance to a perturbation: the counter-example"),
     },
     group="toylab.objectives",

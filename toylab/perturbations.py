@@ -1,16 +1,19 @@
 """Perturbations ω of the noise: how large, and in which direction.
 
-ω is in units of noise: it moves x_t by σ_t ω. The radius of its L∞ ball follows the noise scale,
+ω is in units of noise: it moves x_t by σ_t ω. The radius of its ball follows the noise scale,
 
     r = min(r0·s^ρ + bias, clip),   s = σ/√(α² + σ²)   (= σ_t where α² + σ² = 1)
 
-with any real ρ (0 is flat), and is multiplied by a uniform draw on [0, 1) per sample where `random` is set.
+with any real ρ (0 is flat), or is a fixed length r0 in units of the data, r = min((r0 + bias)·α/σ, clip); it is
+multiplied by a uniform draw on [0, 1) per sample where `random` is set. The ball is |ω_i| <= r for every coordinate
+(linf), or |ω| <= r√d (l2: r is the root mean square of the coordinates, so that it means the same in any dimension).
 The paper (arXiv:2505.21742) ties the radius to the noise scale with exponent 2, a least radius of 8/255 and a
 random draw; how these enter is ambiguous in it, and this is our reading.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -24,18 +27,28 @@ Scalar = float | Tensor
 """A number, or one a member (M,)."""
 
 
+Norm = Literal["linf", "l2"]
+Unit = Literal["noise", "data"]
+
+
 @dataclass(frozen=True)
 class Radius:
     """The radius schedule; the defaults are the paper's, with the draw applied to all of r, bias included.
-    Raises BadInput for negative sizes."""
+
+    unit: noise, the power law above, or data, a fixed length there (rho is not used). Raises BadInput for negative
+    sizes and unknown units.
+    """
 
     r0: Scalar = 1.0
     rho: Scalar = 2.0
     bias: Scalar = 8 / 255
     clip: Scalar = 10.0
     random: bool = True
+    unit: Unit = "noise"
 
     def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise BadInput(f"unit must be one of {', '.join(get_args(Unit))}, not {self.unit!r}")
         for name in ("r0", "bias", "clip"):
             at_least_zero(name, getattr(self, name))
         if not bool(torch.as_tensor(self.rho).isfinite().all()):
@@ -44,53 +57,146 @@ class Radius:
     def __call__(self, alpha: Tensor, sigma: Tensor, generators: Generators) -> Tensor:
         """alpha, sigma (M, n) -> r (M, n)."""
         s = sigma / torch.hypot(alpha, sigma)
-        r = per_member(self.r0, s) * s ** per_member(self.rho, s) + per_member(self.bias, s)
+        if self.unit == "noise":
+            r = per_member(self.r0, s) * s ** per_member(self.rho, s) + per_member(self.bias, s)
+        else:
+            r = (alpha / sigma) * (per_member(self.r0, s) + per_member(self.bias, s))
         r = r.clamp(max=per_member(self.clip, s))
         return r * randomness.rand(r.shape, generators, r) if self.random else r
 
 
+class Scene(NamedTuple):
+    """Where ω acts: the denoiser at the times of the batch, x_0 and x_t (M, n, d), and ε(x_t) without gradient where a
+    direction asks for it."""
+
+    level: NoiseLevel
+    x0: Tensor
+    x_t: Tensor
+    eps: Tensor | None = None
+
+
 class Direction(Protocol):
-    """Chooses ω in the ball: the denoiser at the times of x_t (M, n, d), eps = ε(x_t) without gradient, radius (M, n)
-    -> ω (M, n, d)."""
+    """Chooses ω in the ball: a scene, radius (M, n) -> ω (M, n, d)."""
 
-    evaluations: int  # of the denoiser, per perturbation; 0 if ω depends on neither `level` nor `eps`
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser, per perturbation; 0 where ω does not depend on it."""
+        ...
 
-    def __call__(
-        self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators
-    ) -> Tensor: ...
+    def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Random:
-    """ω uniform in the L∞ ball: E[ωωᵀ] = r²/3 I."""
+    """ω uniform in the ball: E[ωωᵀ] = r²/3 I for linf, r² d/(d + 2) I for l2."""
 
-    evaluations = 0
+    norm: Norm = "linf"
+    evaluations: ClassVar[int] = 0
 
-    def __call__(self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators) -> Tensor:
-        return radius[..., None] * (2 * randomness.rand(x_t.shape, generators, x_t) - 1)
+    def __post_init__(self) -> None:
+        _known_norm(self.norm)
+
+    def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor:
+        x, r = scene.x_t, radius[..., None]
+        if self.norm == "linf":
+            return r * (2 * randomness.rand(x.shape, generators, x) - 1)
+        z = randomness.randn(x.shape, generators, x)
+        share = randomness.rand(radius.shape, generators, x)[..., None] ** (1 / x.shape[-1])
+        return _length(r, x) * share * z / z.norm(dim=-1, keepdim=True)
 
 
 @dataclass(frozen=True)
-class FGSM:
-    """One signed gradient step from a uniform start, projected back onto the L∞ ball.
+class Gaussian:
+    """ω ~ N(0, r²/3 I): the second moment of the uniform draw from the L∞ ball, without its edge."""
 
-    It ascends J(ω) = ‖ε(x_t + σω) - ε(x_t)‖², whose gradient vanishes at 0: hence the random start.
-    step: its length in units of the radius.
+    evaluations: ClassVar[int] = 0
+
+    def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor:
+        return radius[..., None] / math.sqrt(3) * randomness.randn(scene.x_t.shape, generators, scene.x_t)
+
+
+class Ascent:
+    """Steepest-ascent steps from a uniform start, each projected back onto the ball.
+
+    They climb J(ω) = ‖ε(x_t + σω) - ε(x_t)‖², whose gradient vanishes at 0: hence the random start.
+    step: the length of one, in units of the radius. draws: J is averaged over so many noises of the same x_0, the
+    batch's own and fresh ones: the expectation over transformations of Athalye et al., arXiv:1707.07397.
     """
 
-    step: float = 1.0
-    evaluations = 1
+    steps: int
+    step: float
+    norm: Norm
+    draws: int
 
     def __post_init__(self) -> None:
+        _known_norm(self.norm)
         at_least_zero("step", self.step)
+        if not (1 <= self.steps <= 1000 and 1 <= self.draws <= 1000):
+            raise BadInput(f"steps and draws must be between 1 and 1000, not {self.steps} and {self.draws}")
 
-    def __call__(self, level: NoiseLevel, x_t: Tensor, eps: Tensor, radius: Tensor, generators: Generators) -> Tensor:
-        start = Random()(level, x_t, eps, radius, generators).requires_grad_()
-        with torch.enable_grad():
-            displacement = (level.eps(level.pushed(x_t, start)) - eps).square().sum()
-            (gradient,) = torch.autograd.grad(displacement, start)
-        r = radius[..., None]
-        return (start.detach() + self.step * r * gradient.sign()).clamp(-r, r)
+    @property
+    def evaluations(self) -> int:
+        return self.steps * self.draws + self.draws - 1
+
+    def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor:
+        r, level = radius[..., None], scene.level
+        omega = Random(self.norm)(scene, radius, generators)
+        places = [(scene.x_t, level.eps(scene.x_t).detach() if scene.eps is None else scene.eps)]
+        for _ in range(self.draws - 1):
+            x_t = level.noised(scene.x0, randomness.randn(scene.x0.shape, generators, scene.x0))
+            places.append((x_t, level.eps(x_t).detach()))
+        for _ in range(self.steps):
+            omega.requires_grad_()
+            with torch.enable_grad():
+                climbed = [(level.eps(level.pushed(x, omega)) - eps).square().sum() for x, eps in places]
+                (gradient,) = torch.autograd.grad(torch.stack(climbed).sum(), omega)
+            omega = _projected(omega.detach() + self.step * _steepest(gradient, r, self.norm), r, self.norm)
+        return omega
+
+
+@dataclass(frozen=True)
+class FGSM(Ascent):
+    """One step, by default of the length of the radius: the paper's choice."""
+
+    step: float = 1.0
+    norm: Norm = "linf"
+    draws: int = 1
+    steps: ClassVar[int] = 1  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class PGD(Ascent):
+    """Several shorter steps (Madry et al., arXiv:1706.06083)."""
+
+    steps: int = 3
+    step: float = 0.5
+    norm: Norm = "linf"
+    draws: int = 1
+
+
+def _steepest(gradient: Tensor, r: Tensor, norm: Norm) -> Tensor:
+    """The direction in the ball that climbs fastest; 0 where the gradient vanishes."""
+    if norm == "linf":
+        return r * gradient.sign()
+    size = gradient.norm(dim=-1, keepdim=True)
+    return _length(r, gradient) * gradient / torch.where(size > 0, size, 1.0)
+
+
+def _projected(omega: Tensor, r: Tensor, norm: Norm) -> Tensor:
+    if norm == "linf":
+        return omega.clamp(-r, r)
+    longest, size = _length(r, omega), omega.norm(dim=-1, keepdim=True)
+    return omega * (longest / torch.where(size > 0, size, 1.0)).clamp(max=1)
+
+
+def _length(r: Tensor, like: Tensor) -> Tensor:
+    """The largest L2 norm: r is a root mean square over coordinates."""
+    return r * math.sqrt(like.shape[-1])
+
+
+def _known_norm(norm: str) -> None:
+    if norm not in get_args(Norm):
+        raise BadInput(f"norm must be one of {', '.join(get_args(Norm))}, not {norm!r}")
 
 
 def per_member(value: Scalar, like: Tensor) -> Any:

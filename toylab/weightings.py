@@ -11,8 +11,8 @@ never what the objective's optimum is. In units of the ε-loss, with SNR = α²/
     flow          (1 + σ/α)²              ‖v_θ - (ε - x_0)‖² of straight paths (Lipman et al., arXiv:2210.02747)
     edm           1 + 1/(s_d² SNR)        (σ̃² + s_d²)/(σ̃ s_d)² ‖x0_θ - x_0‖², σ̃ = σ/α (Karras et al., arXiv:2206.00364)
 
-With the default, `bounded`, eps, v, flow and edm have w = 1 (there b is about 1 at most), and x0, whose ε = (x_t - α F)/σ, the
-weights of snr-clipped.
+With the default, `bounded`, eps, v, flow and edm have w = 1 (there b is about 1 at most), and x0, whose
+ε = (x_t - α F)/σ, the weights of snr-clipped.
 """
 
 from dataclasses import dataclass
