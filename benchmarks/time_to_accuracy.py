@@ -50,7 +50,7 @@ from toylab.training import Trainer, Training  # noqa: E402
 HERE = Path(__file__).parent
 LEVELS = (5e-3, 2e-3, 1e-3)
 SIZE = 10_000
-BUDGETS = (125, 175, 250, 350, 500, 700, 1000, 1400, 2000, 4000, 8000)
+BUDGETS = (125, 175, 250, 350, 500, 700, 1000, 1400, 2000, 4000, 11000)
 PARAMETRISATIONS = ("eps", "x0", "v", "edm")
 RATIOS = [0.05 * (8 / 0.05) ** (k / 11) for k in range(12)]
 

@@ -12,6 +12,7 @@ random draw; how these enter is ambiguous in it, and this is our reading.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
@@ -139,17 +140,26 @@ class Ascent:
         return self.steps * self.draws + self.draws - 1
 
     def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor:
-        r, level = radius[..., None], scene.level
-        omega = Random(self.norm)(scene, radius, generators)
+        level = scene.level
+        start = Random(self.norm)(scene, radius, generators)
         places = [(scene.x_t, level.eps(scene.x_t).detach() if scene.eps is None else scene.eps)]
         for _ in range(self.draws - 1):
             x_t = level.noised(scene.x0, randomness.randn(scene.x0.shape, generators, scene.x0))
             places.append((x_t, level.eps(x_t).detach()))
+
+        def height(omega: Tensor) -> Tensor:
+            moves = [(level.eps(level.pushed(x, omega)) - eps).square().sum() for x, eps in places]
+            return torch.stack(moves).sum()
+
+        return self.climbed(height, start, radius)
+
+    def climbed(self, height: Callable[[Tensor], Tensor], start: Tensor, radius: Tensor) -> Tensor:
+        """Where the steps lead from `start` on any height, a function of ω summed over samples."""
+        omega, r = start, radius[..., None]
         for _ in range(self.steps):
-            omega.requires_grad_()
+            omega = omega.detach().requires_grad_()
             with torch.enable_grad():
-                climbed = [(level.eps(level.pushed(x, omega)) - eps).square().sum() for x, eps in places]
-                (gradient,) = torch.autograd.grad(torch.stack(climbed).sum(), omega)
+                (gradient,) = torch.autograd.grad(height(omega), omega)
             omega = _projected(omega.detach() + self.step * _steepest(gradient, r, self.norm), r, self.norm)
         return omega
 

@@ -2,14 +2,19 @@
 parametrisation and on every schedule."""
 
 from toylab.objectives.base import Batch, Denoising, Objective
+from toylab.objectives.distributional import DRO
 from toylab.objectives.equivariance import Plan, Regularised, invariance, robust_adv, robust_pgd, robust_ran
+from toylab.objectives.robust_losses import PseudoHuber, Trimmed
 
 __all__ = [
+    "DRO",
     "Batch",
     "Denoising",
     "Objective",
     "Plan",
+    "PseudoHuber",
     "Regularised",
+    "Trimmed",
     "invariance",
     "robust_adv",
     "robust_pgd",
