@@ -2,7 +2,8 @@
 
 OpenMP's threads spin while they wait for each other: with one core taken by another process a step then takes
 far longer, so they are told to sleep. glibc gives memory back to the system after every step and asks
-for it again, page by page, in the next: it is told to keep it.
+for it again, page by page, in the next: it is told to keep it, but for blocks above 32 MiB, which small ones that
+stay among them would break into pieces that nothing fits.
 """
 
 import ctypes
@@ -17,5 +18,5 @@ def settle() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None and not any(key.startswith("MALLOC_") for key in os.environ):
-        for option, size in ((_TRIM_THRESHOLD, 1 << 30), (_TOP_PAD, 1 << 26), (_MMAP_THRESHOLD, 1 << 30)):
+        for option, size in ((_TRIM_THRESHOLD, 1 << 30), (_TOP_PAD, 1 << 26), (_MMAP_THRESHOLD, 1 << 25)):
             mallopt(option, size)

@@ -12,6 +12,7 @@ from toylab.distributions import Distribution
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
+from toylab.objectives import Objective
 from toylab.samplers import prior, sample
 
 
@@ -36,10 +37,17 @@ class Laboratory:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """The training set of each seed, the same for every method."""
+        """The training set of each seed, the same for every method but oracles."""
+        return self._sources(self.seen)
+
+    def sources_for(self, objective: Objective) -> list[Source]:
+        """Those an objective is trained on: the clean law's for an oracle that sees it."""
+        return self._sources(self.clean) if getattr(objective, "oracle", None) == "clean" else self.sources
+
+    def _sources(self, law: Distribution) -> list[Source]:
         if self.study.size is None:
-            return [Endless(self.seen, device=self.exact_device) for _ in self.seeds]
-        return [Finite(self.seen, self.study.size, g, device=self.device) for g in self.streams("data")]
+            return [Endless(law, device=self.exact_device) for _ in self.seeds]
+        return [Finite(law, self.study.size, g, device=self.device) for g in self.streams("data")]
 
     @cached_property
     def data_std(self) -> torch.Tensor:

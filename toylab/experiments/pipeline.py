@@ -158,7 +158,8 @@ def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: thread
     """Train one method from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoint = f"weights/{name}.safetensors", f"checkpoints/{name}.safetensors"
     if not (folder.path / weights).exists():
-        trainer = Trainer(lab.denoiser(), lab.sources, method.build(), lab.study.training, lab.seeds)
+        objective = method.build()
+        trainer = Trainer(lab.denoiser(), lab.sources_for(objective), objective, lab.study.training, lab.seeds)
         if (folder.path / checkpoint).exists():
             trainer.restore(folder.load_tensors(checkpoint))
             folder.log(f"{name}: going on from step {trainer.step}")

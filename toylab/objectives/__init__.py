@@ -1,7 +1,7 @@
 """Training objectives: what a denoiser is asked for. They see predictions, never a network, so each works in every
 parametrisation and on every schedule."""
 
-from toylab.objectives.base import Batch, Denoising, Objective
+from toylab.objectives.base import Batch, Denoising, Objective, OnCleanData
 from toylab.objectives.distributional import DRO
 from toylab.objectives.equivariance import Plan, Regularised, invariance, robust_adv, robust_pgd, robust_ran
 from toylab.objectives.robust_losses import PseudoHuber, Trimmed
@@ -11,6 +11,7 @@ __all__ = [
     "Batch",
     "Denoising",
     "Objective",
+    "OnCleanData",
     "Plan",
     "PseudoHuber",
     "Regularised",

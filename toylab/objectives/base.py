@@ -35,7 +35,10 @@ class Batch:
 
 
 class Objective(Protocol):
-    """(denoiser, batch, generators of the perturbation) -> loss (M,)."""
+    """(denoiser, batch, generators of the perturbation) -> loss (M,).
+
+    One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law.
+    """
 
     @property
     def evaluations(self) -> float:
@@ -59,6 +62,13 @@ class Denoising:
     @property
     def evaluations(self) -> float:
         return 1
+
+
+@dataclass(frozen=True)
+class OnCleanData(Denoising):
+    """An oracle: L_DM on a training set of the clean law, of the same size and seed. What robustness can hope for."""
+
+    oracle = "clean"
 
 
 def square(x: Tensor) -> Tensor:
