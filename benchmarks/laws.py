@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 CASES = (("diagonal", 2), ("full", 2), ("diagonal", 64), ("full", 64), ("diagonal", 512))
 RATIOS = (0.1, 1.0, 10.0)
 COMPONENTS = 100
-MEMORY = 2 << 30
+MEMORY, TORCH = 2 << 30, 300 << 20  # bytes, in all and for torch itself
 PARTS = (64, 256, 1024, 4096, 16384)
 
 
@@ -82,7 +82,8 @@ def compare(kind: str, dim: int, ratio: float, points: int) -> str:
     x = alpha * law.sample(points, g)
     x += sigma * torch.randn(x.shape, dtype=x.dtype, generator=g)
     held = 12 * 8 * COMPONENTS * dim  # bytes a row while differentiating: about a dozen tensors
-    trials = [by_autograd(law, kind, alpha, sigma, part) for part in PARTS if part * held < MEMORY]
+    room = MEMORY - TORCH - 3 * 8 * points * dim  # beside the points and two sets of scores
+    trials = [by_autograd(law, kind, alpha, sigma, part) for part in PARTS if part * held < room]
     theirs = min(trials, key=lambda score: seconds(score, x[: max(1000, points // 50)])[0])
 
     def ours(rows: Tensor) -> Tensor:
