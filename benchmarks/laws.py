@@ -79,8 +79,9 @@ def compare(kind: str, dim: int, ratio: float, points: int) -> str:
     law = mixture(kind, dim)
     alpha = 1 / (1 + ratio**2) ** 0.5
     sigma, g = ratio * alpha, randomness.stream(0, "benchmarks-laws-points")
-    x = alpha * law.sample(points, g)
-    x += sigma * torch.randn(x.shape, dtype=x.dtype, generator=g)
+    x = torch.empty(points, dim, dtype=torch.float64)
+    for rows in x.split(4096):
+        rows.copy_(alpha * law.sample(len(rows), g) + sigma * torch.randn(rows.shape, dtype=rows.dtype, generator=g))
     held = 12 * 8 * COMPONENTS * dim  # bytes a row while differentiating: about a dozen tensors
     room = MEMORY - TORCH - 3 * 8 * points * dim  # beside the points and two sets of scores
     trials = [by_autograd(law, kind, alpha, sigma, part) for part in PARTS if part * held < room]

@@ -1,5 +1,6 @@
 """Gaussian mixtures."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -188,7 +189,8 @@ def _spectrum(cov: Tensor | Sequence[Sequence[float]], count: int, dim: int) -> 
     if not bool(c.isfinite().all()) or not torch.allclose(c, c.mT, rtol=1e-10, atol=1e-12 * float(c.abs().max())):
         raise BadInput("cov must be finite and symmetric")
     values, vectors = torch.linalg.eigh(c.expand(count, dim, dim))
-    noise = 1e-12 * values.abs().amax(-1, keepdim=True)
-    if bool((values < -noise).any()):
+    greatest = values.abs().amax(-1, keepdim=True)
+    if bool((values < -1e-12 * greatest).any()):
         raise BadInput(f"cov must be positive semidefinite; its smallest eigenvalue is {float(values.min()):.3g}")
+    noise = 4 * math.sqrt(dim) * torch.finfo(c.dtype).eps * greatest  # what rounding leaves of an eigenvalue of 0
     return torch.where(values > noise, values, 0.0), vectors

@@ -5,9 +5,10 @@ X = m + s Z/√W with W ~ Gamma(ν/2, ν/2) is a mixture of Gaussians over the s
     p(x) = ∫ N(x; αm, (α²s²/w + σ²) I) Gamma(w; ν/2, ν/2) dw,     E[X | x] = m + α E[s²/(w v_w) | x] (x - αm)
 
 with v_w = α²s²/w + σ². In y = log w the integrand is analytic and decays exponentially at both ends, where the
-trapezoidal rule converges geometrically: the step resolves the narrowest peak, of width √(2/(ν + d)), and the range
-[-60, 8] covers |x| up to 1e8 scales. Score and log-density are then exact to below 1e-9 on the scale of max(|score|,
-1/τ) and max(1, |log p|), τ² = α²s² + σ².
+trapezoidal rule converges geometrically. The step resolves the narrowest peak, of width √(2/(ν + d)). The range begins
+at -60, which covers |x| up to 1e8 scales, and ends 4 above log((ν + d)/ν), the highest place of a peak (for x at the
+centre), where e^-49 of it is left. Score and log-density are then exact to below 1e-9 on the scale of max(|score|, 1/τ)
+and max(1, |log p|), τ² = α²s² + σ².
 """
 
 import math
@@ -19,7 +20,7 @@ from torch import Tensor
 from toylab.distributions.base import Distribution, SingularLaw, device_of
 from toylab.errors import BadInput
 
-_LOW, _HIGH = -60.0, 8.0  # of log w
+_LOW, _BEYOND = -60.0, 4.0  # where log w begins, and ends: so far above its highest peak
 
 
 class StudentT(Distribution):
@@ -39,7 +40,8 @@ class StudentT(Distribution):
             raise BadInput(f"df must be a whole number from 1 to 1000 and scale positive, not {df} and {scale}")
         self.df, self.scale, self.dim = int(df), float(scale), len(self.centre)
         step = min(0.2, 0.6 * math.sqrt(2 / (self.df + self.dim)))
-        self._y = torch.arange(_LOW, _HIGH, step, dtype=torch.float64)
+        high = math.log1p(self.dim / self.df) + _BEYOND
+        self._y = torch.arange(_LOW, high, step, dtype=torch.float64)
         half = self.df / 2
         self._log_weights = half * self._y - half * self._y.exp() + half * math.log(half) - math.lgamma(half)
         self._log_weights = self._log_weights + math.log(step)
