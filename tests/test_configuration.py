@@ -28,7 +28,7 @@ def test_a_choice_writes_out_every_parameter():
     outer = validate(Outer, {"law": "ring-of-gaussians", "method": {"name": "robust-adv", "radius": {"rho": 0}}})
     assert outer.model_dump()["law"] == {"name": "ring-of-gaussians", "modes": 8, "radius": 2.0, "std": 0.2}
     assert outer.model_dump()["method"]["radius"] == {
-        "r0": 1.0, "rho": 0.0, "bias": 8 / 255, "clip": 10.0, "random": True,
+        "r0": 1.0, "rho": 0.0, "bias": 8 / 255, "clip": 10.0, "random": True, "unit": "noise",
     }  # fmt: skip
     assert outer.method.build().radius.rho == 0.0
     assert validate(Outer, outer.model_dump()) == outer

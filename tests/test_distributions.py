@@ -36,6 +36,9 @@ HEAVY = ("student", "heavy-tail")
 SLOW = ("swiss-roll", "spiral")
 """Curves, of which two-moons is integrated."""
 
+ROUNDING = 1e-12
+"""Of a coordinate that is constant, as a corner of every digit is."""
+
 LEVELS = [(1.0, 0.0), (1.0, 0.01), (0.9, 0.3), (0.3, 0.95), (1e-3, 1.0), (0.0, 1.0)]
 
 
@@ -184,10 +187,10 @@ def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generat
     x = law.sample(n, generator)
     assert x.shape == (n, law.dim)
     assert x.dtype == torch.float64
-    z = (x.mean(0) - law.mean) / (x.std(0) / n**0.5)
+    z = (x.mean(0) - law.mean) / (x.std(0) / n**0.5 + ROUNDING)
     assert (z.abs() < 4.5).all()
     products = torch.einsum("ni,nj->nij", x - law.mean, x - law.mean)
-    z = (products.mean(0) - law.cov) / (products.std(0) / n**0.5)
+    z = (products.mean(0) - law.cov) / (products.std(0) / n**0.5 + ROUNDING)
     assert (z.abs() < 4.5).all()
 
 
@@ -200,15 +203,16 @@ def test_samples_follow_the_density(law: Distribution, generator: torch.Generato
 
 
 def test_posterior_mean_against_monte_carlo(law: Distribution, generator: torch.Generator):
-    """E[X | x] by self-normalised importance sampling from the law itself."""
-    alpha, sigma, n = 0.7, 0.7, 50_000
+    """E[X | x] by self-normalised importance sampling from the law itself, with more noise where it is wide."""
+    alpha, sigma = (0.7, 0.7) if law.dim <= 16 else (0.2, 0.98)
+    n = 50_000
     prior = law.sample(n, generator)
     x = alpha * law.sample(3, generator) + sigma * torch.randn(3, law.dim, dtype=torch.float64, generator=generator)
     for row in x:
         w = (-(row - alpha * prior).square().sum(-1) / (2 * sigma**2)).softmax(0)[:, None]
         estimate = (w * prior).sum(0)
         stderr = (w * (prior - estimate)).square().sum(0).sqrt()
-        assert ((estimate - law.denoise(row, alpha, sigma)).abs() < 5 * stderr).all()
+        assert ((estimate - law.denoise(row, alpha, sigma)).abs() < 5 * stderr + ROUNDING).all()
 
 
 def test_levels_per_row_equal_one_at_a_time(law: Distribution):

@@ -23,7 +23,7 @@ TINY = {
     "samples": 60,
     "size": 100,
     "seeds": 2,
-    "evaluation": {"levels": 2, "points": 20, "pair": 30},
+    "evaluation": {"levels": 2, "points": 8, "pair": 20},
 }
 
 
