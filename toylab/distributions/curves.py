@@ -8,7 +8,8 @@ The integrand is a peak that may be far narrower than σ: beyond an end point at
 every point gets its own panels: they are halved until the exponent |x - αγ|²/2σ² varies by at most 5 within one,
 where 16 Gauss-Legendre nodes are exact to about 1e-13, and left out where they add less than e^-45 of the rest.
 The error of score and log-density is below 1e-8 on the scale of max(|score|, 1/σ) and max(1, |log p|)
-for σ/α from 1e-3 of the curve's size upwards, for curves whose panels resolve them (checked at construction).
+for σ/α from 1e-3 of the curve's size upwards, for curves whose panels resolve them (checked at construction). Where two
+parts of the curve are equally likely and σ/α is 1e-3, roundings of x itself are felt: up to 1e-7 in the score.
 """
 
 import math
