@@ -50,7 +50,7 @@ from toylab.training import Trainer, Training  # noqa: E402
 HERE = Path(__file__).parent
 LEVELS = (5e-3, 2e-3, 1e-3)
 SIZE = 10_000
-BUDGETS = (125, 175, 250, 350, 500, 700, 1000, 1400, 2000, 4000, 11000)
+BUDGETS = (125, 175, 250, 350, 500, 700, 1000, 1400, 2000, 4000, 6000, 10000)
 PARAMETRISATIONS = ("eps", "x0", "v", "edm")
 RATIOS = [0.05 * (8 / 0.05) ** (k / 11) for k in range(12)]
 
@@ -135,6 +135,7 @@ def run_peer(name: str, limit: float) -> Iterator[tuple[float, float]]:
 
 def worker(name: str, limit: float, seeds: int) -> None:
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # as toylab's own runs do; for peers as well
     kind, _, parametrisation = name.partition(" ")
     rows = run_toylab(parametrisation, seeds) if kind == "toylab" else run_peer(name, limit)
     for seconds, mse in rows:

@@ -25,13 +25,17 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 class Training(Settings):
-    """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member."""
+    """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member.
+
+    The longer a training, the smaller its steps and the longer Adam's memory of squared gradients: unless they are
+    given, lr is 0.35/√steps and beta2 is 1 - 5/steps, at least 0.9.
+    """
 
     steps: int = Field(5000, ge=1, le=1_000_000_000)
     batch: int = Field(384, ge=1, le=1_000_000)
-    lr: Rate | list[Rate] = Field(1e-2, description="the largest, after the warm-up; one, or one a member")
+    lr: Rate | list[Rate] | None = Field(None, description="the largest, after the warm-up; one, or one a member")
     beta1: float = Field(0.9, ge=0, lt=1, description="of Adam")
-    beta2: float = Field(0.99, ge=0, lt=1, description="of Adam; shorter than usual, as trainings are")
+    beta2: float | None = Field(None, ge=0, lt=1, description="of Adam")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
@@ -39,6 +43,18 @@ class Training(Settings):
     compile: Literal["off", "default", "reduce-overhead"] = Field(
         "off", description="the network by torch.compile; reduce-overhead adds CUDA graphs"
     )
+
+    @property
+    def rates(self) -> list[float]:
+        """The largest learning rate, one or one a member."""
+        if self.lr is None:
+            return [0.35 / math.sqrt(self.steps)]
+        return self.lr if isinstance(self.lr, list) else [self.lr]
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's."""
+        return self.beta1, max(0.9, 1 - 5 / self.steps) if self.beta2 is None else self.beta2
 
 
 class Step(NamedTuple):
@@ -73,7 +89,7 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
-        rates = torch.as_tensor(settings.lr, dtype=self._parameters[0].dtype).flatten()
+        rates = torch.tensor(settings.rates, dtype=self._parameters[0].dtype)
         if len(rates) not in (1, len(seeds)):
             raise BadInput(f"lr must be one number or one a member: {len(rates)} do not fit {len(seeds)} members")
         self._lr, self._shares = float(rates.max()), None  # members' rates as shares of the largest
@@ -83,9 +99,7 @@ class Trainer:
             denoiser.network.compile(mode=None if settings.compile == "default" else settings.compile)
         places = {"batches": sources[0].device, "noise": device, "perturbation": device}
         self._generators = {purpose: randomness.streams(seeds, purpose, place) for purpose, place in places.items()}
-        self._optimizer = torch.optim.Adam(
-            self._parameters, lr=self._lr, betas=(settings.beta1, settings.beta2), fused=True
-        )
+        self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
         """Train from the present step to the last, yielding after each."""

@@ -35,7 +35,7 @@ EXPERIMENT = study_experiment(
         "paper": _COMMON
         | {
             "network": {"width": 256, "depth": 4},
-            "training": {"steps": 200_000, "batch": 1024, "lr": 2e-3},
+            "training": {"steps": 200_000, "batch": 1024},
             "sampler": "ddpm",
             "nfe": 1000,
             "samples": 20_000,
