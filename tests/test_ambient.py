@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.test_objectives import batch, network
+from tests.test_theory import best_affine
 from toylab import randomness
 from toylab.contamination import compose, inlier_noise, outliers
 from toylab.data import Endless, Finite, Labelled, LabelledEndless, LabelledFinite, batches, labelled_batches
@@ -40,27 +41,6 @@ def labelled(law: Distribution, members: int, n: int, t: float | tuple[float, fl
     return Batch(x0, time, randomness.randn(x0.shape, streams, x0), noisy=noisy)
 
 
-def best_affine(objective: Ambient | Denoising, b: Batch) -> Tensor:
-    """(M, d, d + 1): the affine model [A b] with the least loss on this batch. The loss is quadratic in it, so its
-    gradients at 0 and at the unit vectors are its normal equations."""
-    members, _, dim = b.x0.shape
-    model = Affine(dim, members).double()
-    denoiser, parameters = Learned(model, SCHEDULE).double(), (model.linear.weight, model.linear.bias)
-
-    def gradient(unit: int | None) -> Tensor:
-        for p in parameters:
-            p.data.zero_()
-        if unit is not None:
-            row, column = divmod(unit, dim)
-            parameters[row == dim].data[:, row if row < dim else 0, column] = 1.0
-        gradients = torch.autograd.grad(objective(denoiser, b).sum(), parameters)
-        return torch.cat(gradients, 1).flatten(1)
-
-    start = gradient(None)
-    hessian = torch.stack([gradient(unit) - start for unit in range(dim * (dim + 1))], -1)
-    return torch.linalg.solve(hessian, -start).reshape(members, dim + 1, dim).mT
-
-
 def exact_affine(law: GaussianMixture, t: float) -> Tensor:
     matrix, bias = gaussian_optimum(Denoising(), law, *(float(level) for level in SCHEDULE(t)))
     return torch.cat([matrix, bias[:, None]], 1)
@@ -75,7 +55,7 @@ def test_above_the_threshold_the_best_affine_model_is_the_clean_laws(fraction: f
     b = labelled(inlier_noise(LAW, fraction, STD), members, 20_000, t)
     errors = {}
     for objective in (Ambient(STD), Denoising()):
-        found = best_affine(objective, b)
+        found = best_affine(objective, b, SCHEDULE)
         errors[objective] = (found.mean(0) - exact_affine(LAW, t)) / (found.std(0) / members**0.5)
     assert errors[Ambient(STD)].abs().max() < 4
     assert errors[Denoising()].abs().max() > 10
