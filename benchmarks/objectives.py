@@ -19,7 +19,8 @@ import torch  # noqa: E402
 
 from benchmarks.__main__ import BATCH, LAW, learned  # noqa: E402
 from toylab import randomness  # noqa: E402
-from toylab.data import Finite  # noqa: E402
+from toylab.contamination import inlier_noise  # noqa: E402
+from toylab.data import LabelledFinite  # noqa: E402
 from toylab.index import OBJECTIVES  # noqa: E402
 from toylab.objectives import Objective, Plan, robust_adv, robust_ran  # noqa: E402
 from toylab.training import Trainer, Training  # noqa: E402
@@ -43,7 +44,8 @@ def measure(turns: int) -> dict[str, float]:
     """The ratios to ddpm, by name."""
     torch.set_num_threads(1)
     settings, seeds = Training(steps=10**9, batch=BATCH), range(MEMBERS)
-    sources = [Finite(LAW, 10_000, g) for g in randomness.streams(seeds, "data")]
+    law = inlier_noise(LAW)  # labels are told to oracles alone; for the others this source is as any other
+    sources = [LabelledFinite(law, 10_000, g) for g in randomness.streams(seeds, "data")]
     trainings = {
         name: iter(Trainer(learned(MEMBERS), sources, objective, settings, seeds))
         for name, objective in contestants().items()

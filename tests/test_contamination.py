@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from tests.conftest import ALL_LAWS
 from toylab.contamination import Contaminated, compose, duplicates, inlier_noise, missing, none, outliers
 from toylab.distributions import Box, Convolved, Embedded, GaussianMixture, Mixture
 from toylab.distributions.guises import as_gaussians
@@ -66,6 +67,16 @@ def test_labels_of_a_composition_are_those_of_any_step(generator: torch.Generato
     assert abs(label.double().mean() - 0.28) < 4 * (0.28 * 0.72 / 50_000) ** 0.5
     terms = x.square().sum(-1)
     assert abs(terms.mean() - law.cov.trace() - law.mean.square().sum()) < 4 * terms.std() / 50_000**0.5
+
+
+@pytest.mark.parametrize("name", [name for name, law in ALL_LAWS.items() if isinstance(law, Contaminated)])
+def test_labelled_points_are_those_of_sample(name: str):
+    """Compositions too: whoever is told labels sees the points that all others see."""
+    law = ALL_LAWS[name]
+    assert isinstance(law, Contaminated)
+    points, labels = law.sample_labelled(200, torch.Generator().manual_seed(3))
+    assert torch.equal(points, law.sample(200, torch.Generator().manual_seed(3)))
+    assert (labels.shape, labels.dtype) == ((200,), torch.bool)
 
 
 def test_missing_blocks_are_zero_and_the_rest_is_the_marginal(generator: torch.Generator):

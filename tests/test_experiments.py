@@ -69,7 +69,9 @@ def test_lab_takes_any_law_and_contamination(law: str, contamination: str, tmp_p
     + [("robust-adv", schedule, sampler) for schedule in index.SCHEDULES for sampler in index.SAMPLERS],
 )
 def test_lab_takes_any_objective_schedule_and_sampler(objective: str, schedule: str, sampler: str, tmp_path: Path):
-    run = carry_out("lab", tmp_path, "smoke", TINY, {"objective": objective, "schedule": schedule, "sampler": sampler})
+    told = getattr(index.OBJECTIVES.load(objective), "oracle", None) == "labelled"
+    choices = {"objective": objective, "schedule": schedule, "sampler": sampler}
+    run = carry_out("lab", tmp_path, "smoke", TINY, choices, {"contamination": "inlier-noise"} if told else {})
     assert run.methods == sorted({"ddpm", objective})
     (used,) = {row["sampler"] for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"}
     assert used == sampler

@@ -10,7 +10,17 @@ from toylab.distributions.named import gaussian, three_gaussians
 from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
-from toylab.objectives import Batch, Denoising, Plan, Regularised, invariance, robust_adv, robust_pgd, robust_ran
+from toylab.objectives import (
+    Batch,
+    Denoising,
+    Objective,
+    Plan,
+    Regularised,
+    invariance,
+    robust_adv,
+    robust_pgd,
+    robust_ran,
+)
 from toylab.perturbations import Radius
 from toylab.schedules import DDPM
 
@@ -29,10 +39,16 @@ def batch(members: int = 2, n: int = 64) -> Batch:
     return Batch(x0, torch.rand(members, n, generator=g) * 0.9 + 0.05, eps)
 
 
+def batch_for(objective: Objective) -> Batch:
+    """A batch with labels for an oracle that is told them, without for all others."""
+    noisy = torch.arange(64).expand(2, 64) % 3 > 0
+    return replace(batch(), noisy=noisy) if getattr(objective, "oracle", None) == "labelled" else batch()
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_contract(name: str):
     objective, denoiser = OBJECTIVES.load(name)(), network()
-    loss = objective(denoiser, batch(), [torch.Generator().manual_seed(k) for k in range(2)])
+    loss = objective(denoiser, batch_for(objective), [torch.Generator().manual_seed(k) for k in range(2)])
     assert loss.shape == (2,)
     assert loss.isfinite().all()
     loss.sum().backward()
@@ -48,7 +64,7 @@ def test_evaluations_are_counted(name: str, monkeypatch: pytest.MonkeyPatch):
         lambda x, level, f=denoiser.network.forward: (calls.append(x.shape[1]), f(x, level))[1],
     )
     objective = OBJECTIVES.load(name)()
-    objective(denoiser, batch(), torch.Generator())
+    objective(denoiser, batch_for(objective), torch.Generator())
     assert sum(calls) == 64 * objective.evaluations
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from toylab import randomness
-from toylab.data import Finite
+from toylab.contamination import inlier_noise
+from toylab.data import Finite, LabelledFinite
 from toylab.denoisers import Learned
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
@@ -22,7 +23,9 @@ SETTINGS = Training(steps=12, batch=32)
 
 def trainer(seeds=(0, 1), settings=SETTINGS, objective=None, device="cpu") -> Trainer:
     network = MLP(2, 16, 2, members=len(seeds), generators=randomness.streams(seeds, "weights"))
-    sources = [Finite(three_gaussians(), 100, randomness.stream(seed, "data", device)) for seed in seeds]
+    told = getattr(objective, "oracle", None) == "labelled"
+    law, source = (inlier_noise(three_gaussians()), LabelledFinite) if told else (three_gaussians(), Finite)
+    sources = [source(law, 100, randomness.stream(seed, "data", device)) for seed in seeds]
     denoiser = Learned(network, DDPM(), data_std=torch.ones(len(seeds))).to(device)
     return Trainer(denoiser, sources, objective or Denoising(), settings, seeds)
 

@@ -1,7 +1,7 @@
 """From a clean law to the law the trainer sees, exact as well.
 
 A contaminated law is a mixture of the clean law and of what replaces it, so its score is known at every
-noise level. `sample_labelled` tells which points are contaminated: for evaluation, never for training.
+noise level. `sample_labelled` tells which points are contaminated: for evaluation, and for training to oracles alone.
 """
 
 import math
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from toylab import randomness
 from toylab.distributions import Box, Convolved, Distribution, Empirical, GaussianMixture, Mixture, StudentT
+from toylab.distributions.base import device_of, draw_components
 from toylab.distributions.guises import as_gaussians
 from toylab.errors import BadInput
 
@@ -28,16 +29,15 @@ class Contaminated(Mixture):
         super().__init__([clean, other], [1 - fraction, fraction])
 
     def sample_labelled(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """n points (n, dim), and whether each is contaminated (n,) bool, by this step or by an earlier one."""
-        clean = self.laws[0]
-        if not isinstance(clean, Contaminated):
-            points, component = self.sample_components(n, generator)
-            return points, component == 1
-        points, earlier = clean.sample_labelled(n, generator)
-        other = self.laws[1].sample(n, generator)
-        share = torch.rand(n, dtype=torch.float64, device=points.device, generator=generator)
-        replaced = share < float(self.weights[1])
-        return torch.where(replaced[:, None], other, points), replaced | earlier
+        """The n points (n, dim) that `sample` draws from this generator, and whether each is contaminated (n,) bool, by
+        this step or by an earlier one."""
+        replaced = draw_components(self.weights.to(device_of(generator)), n, generator) == 1
+        clean, other = self.laws
+        if isinstance(clean, Contaminated):
+            points, earlier = clean.sample_labelled(n, generator)
+        else:
+            points, earlier = clean.sample(n, generator), torch.zeros_like(replaced)
+        return torch.where(replaced[:, None], other.sample(n, generator), points), replaced | earlier
 
 
 def compose(law: Distribution, *contaminations: Callable[[Distribution], Distribution]) -> Distribution:

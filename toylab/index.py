@@ -128,6 +128,7 @@ OBJECTIVES = Index(
         "robust-pgd": Entry("toylab.objectives:robust_pgd", "equivariance to an adversarial perturbation (PGD)"),
         "invariance": Entry("toylab.objectives:invariance", "invariance to a perturbation: the counter-example"),
         "oracle-clean": Entry("toylab.objectives:OnCleanData", "denoising on clean data: an oracle"),
+        "ambient": Entry("toylab.objectives:Ambient", "denoising with known noise: an oracle (Daras et al. 2024)"),
         "pseudo-huber": Entry("toylab.objectives:PseudoHuber", "pseudo-Huber loss over time (Khrapov et al. 2024)"),
         "trimmed": Entry("toylab.objectives:Trimmed", "denoising without the worst samples of each batch"),
         "dro": Entry("toylab.objectives:DRO", "denoising at the worst nearby state (Wang et al. 2025)"),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from toylab import data, randomness
 from toylab.configuration import Settings
-from toylab.data import Source
+from toylab.data import Labelled, Source
 from toylab.denoisers import Learned
 from toylab.errors import BadInput
 from toylab.objectives import Batch, Objective
@@ -68,7 +68,7 @@ class Trainer:
     """Trains `denoiser` in place; `ema` holds the averaged weights, the ones to sample from.
 
     sources, seeds: one a member. span: the interval of t, by default the schedule's; equal ends train at one
-    noise level.
+    noise level. Raises BadInput where these do not fit, and for an oracle whose sources have no labels to tell it.
     """
 
     def __init__(
@@ -89,6 +89,11 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
+        self._told: list[Labelled] | None = None
+        if getattr(objective, "oracle", None) == "labelled":
+            self._told = [source for source in sources if isinstance(source, Labelled)]
+            if len(self._told) != len(sources):
+                raise BadInput("the objective is an oracle, which needs sources that say which points are contaminated")
         rates = torch.tensor(settings.rates, dtype=self._parameters[0].dtype)
         if len(rates) not in (1, len(seeds)):
             raise BadInput(f"lr must be one number or one a member: {len(rates)} do not fit {len(seeds)} members")
@@ -118,7 +123,7 @@ class Trainer:
     def _batch(self) -> Batch:
         n, noise = self.settings.batch, self._generators["noise"]
         like = self._parameters[0]
-        x0 = data.batches(self.sources, n, self._generators["batches"]).to(like)
+        x0, noisy = self._points(n)
         low, high = self.span
         if self.settings.times == "stratified":
             offset = randomness.rand((len(x0), 1), noise, like)
@@ -126,7 +131,15 @@ class Trainer:
         else:
             u = randomness.rand((len(x0), n), noise, like)
         eps = randomness.randn(x0.shape, noise, like)
-        return Batch(x0, low + (high - low) * u, eps, self.step, self.settings.steps)
+        return Batch(x0, low + (high - low) * u, eps, self.step, self.settings.steps, noisy)
+
+    def _points(self, n: int) -> tuple[Tensor, Tensor | None]:
+        """The points of a batch, and which are contaminated for an oracle that is told."""
+        like, streams = self._parameters[0], self._generators["batches"]
+        if self._told is None:
+            return data.batches(self.sources, n, streams).to(like), None
+        x0, noisy = data.labelled_batches(self._told, n, streams)
+        return x0.to(like), noisy.to(like.device)
 
     def _lr_factor(self) -> float:
         done = self.step / self.settings.steps

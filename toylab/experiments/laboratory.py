@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 
 from toylab import randomness
-from toylab.data import Endless, Finite, Source
+from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
 from toylab.denoisers import Denoiser, Learned
 from toylab.distributions import Distribution
 from toylab.experiments.measuring import Bench
@@ -41,13 +41,21 @@ class Laboratory:
         return self._sources(self.seen)
 
     def sources_for(self, objective: Objective) -> list[Source]:
-        """Those an objective is trained on: the clean law's for an oracle that sees it."""
-        return self._sources(self.clean) if getattr(objective, "oracle", None) == "clean" else self.sources
+        """Those an objective is trained on: for an oracle the clean law's, or the same points with labels."""
+        match getattr(objective, "oracle", None):
+            case "clean":
+                return self._sources(self.clean)
+            case "labelled":
+                return self._sources(self.seen, LabelledFinite, LabelledEndless)
+            case _:
+                return self.sources
 
-    def _sources(self, law: Distribution) -> list[Source]:
+    def _sources(
+        self, law: Distribution, finite: type[Finite] = Finite, endless: type[Endless] = Endless
+    ) -> list[Source]:
         if self.study.size is None:
-            return [Endless(law, device=self.exact_device) for _ in self.seeds]
-        return [Finite(law, self.study.size, g, device=self.device) for g in self.streams("data")]
+            return [endless(law, device=self.exact_device) for _ in self.seeds]
+        return [finite(law, self.study.size, g, device=self.device) for g in self.streams("data")]
 
     @cached_property
     def data_std(self) -> torch.Tensor:

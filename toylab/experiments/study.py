@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings
+from toylab.contamination import Contaminated
 from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
@@ -85,7 +86,7 @@ class Study(RunSettings):
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
         try:
-            self.contamination.build(self.law.build())
+            seen = self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
         rates = self.training.lr
@@ -101,11 +102,16 @@ class Study(RunSettings):
                 raise ValueError(f"evaluation.{key}: {error}") from None
         if not self.objectives:
             raise ValueError("methods: at least one is needed")
-        for name in self.objectives:
+        for name, method in self.objectives.items():
             if not re.fullmatch("[a-z0-9][a-z0-9-]{0,63}", name) or name.startswith(REFERENCES):
                 raise ValueError(
                     f"methods: a name has at most 64 of a-z, 0-9 and '-', and does not begin with "
                     f"{', '.join(REFERENCES)}; not '{name[:70]}'"
+                )
+            if getattr(method.build(), "oracle", None) == "labelled" and not isinstance(seen, Contaminated):
+                raise ValueError(
+                    f"{name} is told which points are contaminated, so it needs a contamination, inlier-noise for "
+                    f"example: {self.contamination.name} has nothing to tell"
                 )
         return self
 

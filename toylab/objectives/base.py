@@ -21,23 +21,29 @@ BOUNDED = Weighting()
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data: x0 and eps (M, n, d), t (M, n), and where in training it is."""
+    """One step's data: x0 and eps (M, n, d), t (M, n), and where in training it is.
+
+    noisy: which points are contaminated (M, n), told to an oracle that asks for it and to no other objective.
+    """
 
     x0: Tensor
     t: Tensor
     eps: Tensor
     step: int = 0
     steps: int = 1
+    noisy: Tensor | None = None
 
     def part(self, which: slice) -> "Batch":
         """Some of its samples."""
-        return Batch(self.x0[:, which], self.t[:, which], self.eps[:, which], self.step, self.steps)
+        noisy = None if self.noisy is None else self.noisy[:, which]
+        return Batch(self.x0[:, which], self.t[:, which], self.eps[:, which], self.step, self.steps, noisy)
 
 
 class Objective(Protocol):
     """(denoiser, batch, generators of the perturbation) -> loss (M,).
 
-    One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law.
+    One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law, "labelled" on the same
+    points as all others, with Batch.noisy.
     """
 
     @property

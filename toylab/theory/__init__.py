@@ -9,6 +9,11 @@ Which directions ω are known where:
     direction   gaussian_optimum             grid_optimum
     Random      closed form                  a linear system, in 1-D and 2-D
     FGSM        a fixed point                a fixed point of linear systems, in 1-D, as far as it settles
+
+Those are of the penalties; of DRO, whose ω starts uniform and ascends the loss itself:
+
+    step = 0    closed form, L_AT with λ = 1     -
+    step > 0    -                                -
 """
 
 from toylab.theory.denoiser import GridOptimum
