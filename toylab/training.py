@@ -28,7 +28,7 @@ class Training(Settings):
     """The recipe: Adam, linear warm-up and cosine decay of the learning rate, EMA, clipping per member.
 
     The longer a training, the smaller its steps and the longer Adam's memory of squared gradients: unless they are
-    given, lr is 0.35/√steps and beta2 is 1 - 5/steps, at least 0.9.
+    given, lr is 0.06/steps^¼ and beta2 is 1 - 5/steps, at least 0.9.
     """
 
     steps: int = Field(5000, ge=1, le=1_000_000_000)
@@ -48,7 +48,7 @@ class Training(Settings):
     def rates(self) -> list[float]:
         """The largest learning rate, one or one a member."""
         if self.lr is None:
-            return [0.35 / math.sqrt(self.steps)]
+            return [0.06 / self.steps**0.25]
         return self.lr if isinstance(self.lr, list) else [self.lr]
 
     @property
