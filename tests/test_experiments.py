@@ -8,6 +8,7 @@ import torch
 
 from toylab import figures, index
 from toylab.distributions.named import three_gaussians
+from toylab.errors import BadInput
 from toylab.experiments import measuring
 from toylab.experiments.laboratory import Laboratory
 from toylab.launch import configure, prepare
@@ -113,6 +114,39 @@ def test_references_are_exact(tmp_path: Path):
         found = interval(run.rows, f"exact-{law}", "eps-mse", law)
         assert found is not None
         assert found.mean < 1e-12
+
+
+THEORY = {"law": "two-gaussians", "contamination": "outliers", "evaluation": {"theory": True}}
+
+
+def test_theory_stands_beside_what_has_an_optimum(tmp_path: Path):
+    """The optimum of robust-ran is measured as a method is, is its own distance from the contaminated score, and is not
+    there for an objective without one."""
+    run = carry_out("lab", tmp_path, "smoke", TINY, THEORY, {"objective": "robust-ran"}, draw=True)
+    assert {row["method"] for row in run.rows} >= {"optimum-ddpm", "optimum-robust-ran"}
+    assert {row["method"] for row in run.rows if row["against"] == "theory"} == {"ddpm", "robust-ran"}
+    plain = interval(run.rows, "optimum-ddpm", "eps-mse", "contaminated")
+    moved = interval(run.rows, "optimum-robust-ran", "eps-mse", "contaminated")
+    assert plain is not None
+    assert moved is not None
+    assert plain.mean < 1e-12 < 1e-7 < moved.mean
+    ddpm = {against: interval(run.rows, "ddpm", "eps-mse", against) for against in ("theory", "contaminated")}
+    assert ddpm["theory"] == ddpm["contaminated"]  # its optimum is the contaminated law's own ε, at the same points
+
+    run = carry_out("lab", tmp_path, "smoke", TINY, THEORY, {"objective": "pseudo-huber"})
+    assert {row["method"] for row in run.rows if row["against"] == "theory"} == {"ddpm"}
+
+
+def test_the_optimum_of_an_oracle_is_that_of_the_clean_law(tmp_path: Path):
+    run = carry_out("lab", tmp_path, "smoke", TINY, THEORY, {"objective": "oracle-clean"})
+    found = interval(run.rows, "optimum-oracle-clean", "eps-mse", "clean")
+    assert found is not None
+    assert found.mean < 1e-12
+
+
+def test_theory_is_for_one_and_two_dimensions():
+    with pytest.raises(BadInput, match=r"evaluation.theory.*one or two dimensions"):
+        configure("lab", "smoke", changes=[{"law": "sphere", "evaluation": {"theory": True}}])
 
 
 def test_a_member_does_not_depend_on_how_many_there_are(tmp_path: Path):

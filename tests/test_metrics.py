@@ -49,7 +49,8 @@ def test_contract(name: str, region: Region):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return {
             "denoiser": Exact(SEEN, DDPM()), "x_t": noised(SEEN)[members], "t": T, "law": CLEAN, "clean": CLEAN,
-            "contaminated": SEEN, "samples": samples[members], "region": region, "modal_region": region,
+            "reference": Exact(CLEAN, DDPM()), "contaminated": SEEN, "samples": samples[members],
+            "region": region, "modal_region": region,
             "generators": generators if isinstance(members, slice) else generators[0], "size": 100,
         }  # fmt: skip
 
@@ -66,8 +67,8 @@ def test_contract(name: str, region: Region):
 
 def test_errors_of_the_exact_denoiser_vanish():
     x_t = noised(CLEAN)
-    for metric in (eps_mse, jacobian_error):
-        assert metric(Exact(CLEAN, DDPM()), CLEAN, x_t, T).value.max() < 1e-20
+    assert eps_mse(Exact(CLEAN, DDPM()), Exact(CLEAN, DDPM()), x_t, T).value.max() < 1e-20
+    assert jacobian_error(Exact(CLEAN, DDPM()), CLEAN, x_t, T).value.max() < 1e-20
     assert leakage(Exact(CLEAN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value.abs().max() < 1e-12
     torch.testing.assert_close(leakage(Exact(SEEN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value, torch.ones(2).double())
 
@@ -81,7 +82,7 @@ def test_eps_mse_between_two_gaussians_in_closed_form():
     expected = slope**2 * v2 + (slope * alpha * 0.5 + offset) ** 2
     n = 200_000
     x_t = noised(two, n, 1)
-    estimate = eps_mse(Exact(one, DDPM()), two, x_t, T)
+    estimate = eps_mse(Exact(one, DDPM()), Exact(two, DDPM()), x_t, T)
     assert abs(float(estimate.value[0]) - expected) < 4 * float(estimate.stderr[0])
 
 

@@ -168,6 +168,10 @@ EXPERIMENTS = Index(
             "toylab.experiments.gmm_outliers:EXPERIMENT",
             "three Gaussians, 10 % uniform outliers: who learns them? (preset paper never run)",
         ),
+        "theory-check": Entry(
+            "toylab.experiments.theory_check:EXPERIMENT",
+            "on a line: networks beside their objective's exact optimum",
+        ),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },
     group="toylab.experiments",

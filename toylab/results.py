@@ -96,6 +96,7 @@ SUMMARY = (
     Column("leakage", "leakage", "clean"),
     Column("ε MSE to clean", "eps-mse", "clean"),
     Column("ε MSE to contam.", "eps-mse", "contaminated"),
+    Column("ε MSE to optimum", "eps-mse", "theory"),
     Column("Jacobian err.", "jacobian-error", "clean"),
 )
 

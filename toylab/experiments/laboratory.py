@@ -9,11 +9,13 @@ from toylab import randomness
 from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
 from toylab.denoisers import Denoiser, Learned
 from toylab.distributions import Distribution
+from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
 from toylab.objectives import Objective
 from toylab.samplers import prior, sample
+from toylab.theory import GridOptimum
 
 
 class Laboratory:
@@ -81,6 +83,20 @@ class Laboratory:
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""
         return torch.stack([law.sample(self.study.samples, g) for g in self.streams("exact-samples")])
+
+    def optimum(self, objective: Objective) -> Denoiser | None:
+        """The exact optimum of an objective on the law it is trained on; None where not asked for, or not known."""
+        study = self.study
+        if not study.evaluation.theory:
+            return None
+        law = self.clean if getattr(objective, "oracle", None) == "clean" else self.seen
+        levels = study.nfe + study.evaluation.levels + 2  # those of a walk and of the bench, and one that is drawn
+        found = GridOptimum(objective, law, self.schedule, levels=levels)
+        try:
+            found.solution(self.schedule.time(study.evaluation.drawn_ratio))
+        except BadInput:
+            return None
+        return found
 
     def bench(self) -> Bench:
         """What the metrics need."""

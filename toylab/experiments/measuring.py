@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toylab import randomness
-from toylab.denoisers import Denoiser
+from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, SingularLaw
 from toylab.index import METRICS
 from toylab.metrics import Estimate
@@ -23,15 +23,20 @@ from toylab.metrics.robustness import Modal, Region
 from toylab.results import Measurement
 from toylab.schedules import Schedule
 
+THEORY = "theory"
+"""What results call the exact optimum of an objective, in the column `against`."""
+
 
 class Subject(NamedTuple):
-    """What is measured: samples (M, n, d), and the denoiser they came from, if any."""
+    """What is measured: samples (M, n, d), the denoiser they came from, if any, and the exact optimum of its
+    objective, where that is asked for and known."""
 
     name: str
     denoiser: Denoiser | None
     samples: Tensor
     sampler: str
     nfe: int
+    optimum: Denoiser | None = None
 
 
 @dataclass
@@ -80,7 +85,7 @@ def measure(subject: Subject, bench: Bench) -> Iterator[Measurement]:
     for name in METRICS:
         metric = METRICS.load(name)
         needs = _needs(metric)
-        for against in bench.laws if "law" in needs else ["clean"]:
+        for against in _references(needs, subject, bench):
             known = _provided(name, against, subject, bench)
             if any(known.get(need, ...) is None for need in needs):
                 continue
@@ -90,6 +95,13 @@ def measure(subject: Subject, bench: Bench) -> Iterator[Measurement]:
             how = {} if subject.denoiser is None else {"sampler": subject.sampler, "nfe": subject.nfe}
             estimate = metric(**{need: known[need] for need in needs})
             yield from _rows(name, against, estimate, subject, bench, **how)
+
+
+def _references(needs: list[str], subject: Subject, bench: Bench) -> list[str]:
+    """What a metric is held against, one after the other."""
+    if "law" not in needs and "reference" not in needs:
+        return ["clean"]
+    return [*bench.laws] + ([THEORY] if "reference" in needs and subject.optimum is not None else [])
 
 
 def _needs(metric: Callable[..., Estimate]) -> list[str]:
@@ -103,7 +115,8 @@ def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[s
     return {
         "samples": subject.samples,
         "denoiser": subject.denoiser,
-        "law": bench.laws[against],
+        "law": bench.laws.get(against),
+        "reference": subject.optimum if against == THEORY else Exact(bench.laws[against], bench.schedule),
         "clean": bench.clean,
         "contaminated": bench.contaminated,
         "region": bench.region,
@@ -118,7 +131,8 @@ def _by_level(
 ) -> Iterator[Measurement]:
     """One estimate a noise level, and their average over the levels, which are evenly spaced in log-SNR."""
     needs = _needs(metric)
-    points_of = against if "law" in needs else "contaminated"
+    compared = against in bench.laws and ("law" in needs or "reference" in needs)
+    points_of = against if compared else [*bench.laws][-1]  # the law that was trained on
     estimates = []
     for t in bench.times:
         values = known | {"x_t": bench.points_at(points_of, t), "t": t}

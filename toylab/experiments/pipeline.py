@@ -1,7 +1,8 @@
 """The path of a study: train, sample, measure, going on where an earlier attempt stopped.
 
-Besides the methods, four references are measured in the same way:
+Besides the methods, references are measured in the same way:
 
+    optimum-METHOD                       the exact optimum of the method's objective, where theory is asked for
     exact-clean, exact-contaminated      the exact score of either law through the same sampler
     clean-samples, contaminated-samples  fresh exact samples: the floor of the transport metrics
 """
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -38,10 +39,13 @@ FIGURES = ("samples", "score-error", "outlier-mass", "score-field")
 
 
 def study_experiment(
-    settings: type[Study], presets: Mapping[str, Mapping[str, Any]], untried: Sequence[str] = ()
+    settings: type[Study],
+    presets: Mapping[str, Mapping[str, Any]],
+    untried: Sequence[str] = (),
+    figures: Sequence[str] = FIGURES,
 ) -> Experiment:
     """An experiment that is a study with these presets."""
-    return Experiment(settings, presets, run, FIGURES, frozenset(untried))
+    return Experiment(settings, presets, run, figures, frozenset(untried))
 
 
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
@@ -50,25 +54,27 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
     yield from _train_all(lab, folder, work)
     bench, subjects, stop = lab.bench(), _subjects(lab, folder), threading.Event()
 
-    def taken(name: str, denoiser: Denoiser | None, law: Distribution) -> tuple[list[Measurement], np.ndarray]:
+    def taken(source: _SampleSource) -> tuple[list[Measurement], np.ndarray]:
         """The measurements of one subject, and its samples."""
+        name, denoiser, law, optimum = source
         start = time.perf_counter()
         x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe), bench)))
+        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe, optimum), bench)))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
 
+    work.total = work.training + work.measuring * len(subjects)
     yield work.at("measuring")  # before what the subjects share is made
     _ = bench.region
     results: list[tuple[list[Measurement], np.ndarray]] = []
-    for results in side_by_side([partial(taken, *subject) for subject in subjects], _workers(lab, len(subjects)), stop):
+    for results in side_by_side([partial(taken, subject) for subject in subjects], _workers(lab, len(subjects)), stop):
         work.done = work.training + work.measuring * len(results)
         yield work.at(f"measuring, {len(results)} of {len(subjects)} done")
     yield work.at("writing")
-    folder.write_arrays("samples.npz", {name: x for (name, _, _), (_, x) in zip(subjects, results, strict=True)})
-    denoisers = {name: denoiser for name, denoiser, _ in subjects if denoiser is not None}
+    folder.write_arrays("samples.npz", {subject.name: x for subject, (_, x) in zip(subjects, results, strict=True)})
+    denoisers = {subject.name: subject.denoiser for subject in subjects if subject.denoiser is not None}
     folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab))
     return [row for rows, _ in results for row in rows]
 
@@ -93,7 +99,8 @@ class _Work:
         self.training = study.training.steps * sum(self.costs.values())
         self.measuring = 100 + 0.2 * study.nfe * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
-        self.total = self.training + self.measuring * (len(self.costs) + references)
+        optima = len(self.costs) if study.evaluation.theory else 0
+        self.total = self.training + self.measuring * (len(self.costs) + references + optima)
         self.done = 0.0
 
     def at(self, label: str) -> Progress:
@@ -183,16 +190,30 @@ def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: thread
     yield lab.study.training.steps
 
 
-def _subjects(lab: Laboratory, folder: Run) -> list[tuple[str, Denoiser | None, Distribution]]:
-    """(name, denoiser or None for exact samples, the law of those samples)."""
-    subjects: list[tuple[str, Denoiser | None, Distribution]] = []
-    for name in lab.study.objectives:
+class _SampleSource(NamedTuple):
+    """What samples come from: a denoiser, or else a law; and the exact optimum of the objective it was trained with."""
+
+    name: str
+    denoiser: Denoiser | None
+    law: Distribution
+    optimum: Denoiser | None = None
+
+
+def _subjects(lab: Laboratory, folder: Run) -> list[_SampleSource]:
+    """All that a study measures: methods, their exact optima where they are asked for, references."""
+    subjects: list[_SampleSource] = []
+    optima: dict[str, Denoiser] = {}
+    for name, method in lab.study.objectives.items():
         denoiser = lab.denoiser().to(lab.exact_device)
         denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
-        subjects.append((name, denoiser.requires_grad_(False), lab.seen))
+        optimum = lab.optimum(method.build())
+        if optimum is not None:
+            optima[name] = optimum
+        subjects.append(_SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum))
+    subjects += [_SampleSource(f"optimum-{name}", optimum, lab.seen) for name, optimum in optima.items()]
     laws = {"clean": lab.clean} | ({"contaminated": lab.contaminated} if lab.contaminated is not None else {})
     for name, law in laws.items():
-        subjects.append((f"exact-{name}", Exact(law, lab.schedule), law))
+        subjects.append(_SampleSource(f"exact-{name}", Exact(law, lab.schedule), law))
     for name, law in laws.items():
-        subjects.append((f"{name}-samples", None, law))
+        subjects.append(_SampleSource(f"{name}-samples", None, law))
     return subjects

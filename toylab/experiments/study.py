@@ -18,7 +18,7 @@ from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.training import Training
 
-REFERENCES = ("exact-", "clean-", "contaminated-")
+REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-")
 """How the names of references begin, which no method's may."""
 
 SMOKE: dict[str, Any] = {
@@ -49,6 +49,7 @@ class Evaluation(Settings):
     points: int = Field(2000, ge=2, le=1_000_000)
     pair: int = Field(1000, ge=2, le=20_000, description="points on either side of one transport problem")
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
+    theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
 
 
 class Study(RunSettings):
@@ -89,6 +90,8 @@ class Study(RunSettings):
             seen = self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
+        if self.evaluation.theory and self.law.build().dim > 2:
+            raise ValueError("evaluation.theory: exact optima are for laws in one or two dimensions")
         rates = self.training.lr
         if isinstance(rates, list) and len(rates) != self.seeds:
             raise ValueError(f"training.lr: one number, or one for each of the {self.seeds} seeds, not {len(rates)}")

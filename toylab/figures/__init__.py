@@ -20,6 +20,7 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "score-error": study.score_error,
     "outlier-mass": study.outlier_mass,
     "score-field": study.score_field,
+    "what-is-learned": study.what_is_learned,
 }
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 

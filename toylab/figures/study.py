@@ -13,6 +13,12 @@ from toylab.figures.style import LONGEST, arrows, frame, panels
 from toylab.results import Row, interval
 from toylab.runs import Run
 
+_AGAINST = {
+    "clean": "against the clean law's score",
+    "contaminated": "against the contaminated law's score",
+    "theory": "against the objective's optimum",
+}
+
 
 def samples(run: Run) -> Figure:
     """Samples of the first seed of every method over the clean law's density."""
@@ -37,7 +43,7 @@ def score_error(run: Run) -> Figure:
     schedule = validate(ScheduleChoice, run.config["schedule"]).build()
     levels = sorted({row["t"] for row in rows}, key=float)
     ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
-    laws = [law for law in ("clean", "contaminated") if any(row["against"] == law for row in rows)]
+    laws = [law for law in ("clean", "contaminated", "theory") if any(row["against"] == law for row in rows)]
     figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
     everyone = _methods(run.rows)
@@ -48,11 +54,11 @@ def score_error(run: Run) -> Figure:
             half = np.array([i.half if i else np.nan for i in found])
             if not (means > 1e-9).any():
                 continue  # the law's own score has no error to draw
-            style = "--" if name.startswith("exact-") else "-"
+            style = "--" if name.startswith(REFERENCES) else "-"
             ax.plot(ratios, means, style, color=_colour(name, everyone), lw=1.2, label=name)
             low, high = np.maximum(means - np.nan_to_num(half), means / 10), means + np.nan_to_num(half)
             ax.fill_between(ratios, low, high, color=_colour(name, everyone), alpha=0.2, lw=0)
-        ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=f"against the {law} law's score")
+        ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=_AGAINST[law])
     axes[0][0].set_ylabel("mean squared error of ε")
     handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -101,6 +107,30 @@ def score_field(run: Run) -> Figure | None:
     return figure
 
 
+def what_is_learned(run: Run) -> Figure | None:
+    """The exact denoisers of the clean and contaminated laws, the exact optimum of each objective, and what a network
+    learned of it, at one noise level, first seed. None where no optimum is known, and beyond one dimension."""
+    grid = run.arrays("fields.npz")
+    names = [name.removeprefix("score/optimum-") for name in grid if name.startswith("score/optimum-")]
+    if not names or grid["x"].shape[1] != 1:
+        return None
+    x, ratio = grid["x"][:, 0], float(grid["drawn_ratio"])
+    everyone = _methods(run.rows)
+    figure, axes = panels(len(names))
+    for ax, name in zip(axes, names, strict=False):
+        for other, style in (("exact-clean", ":"), ("exact-contaminated", "-")):
+            if f"score/{other}" in grid:
+                ax.plot(x, x + ratio * grid[f"score/{other}"][:, 0], style, color="0.6", lw=1.2, label=other)
+        for learned, colour, style in ((f"optimum-{name}", "black", "--"), (name, _colour(name, everyone), "-")):
+            ax.plot(x, x + ratio * grid[f"score/{learned}"][:, 0], style, color=colour, lw=1.2, label=learned)
+        ax.set_title(name)
+        ax.set_xlabel("x_t / α")
+    axes[0].set_ylabel("predicted x_0")
+    lines = "colour: learned; black: its exact optimum; grey: exact, dotted for the clean law"
+    figure.suptitle(f"{lines}; σ/α = {ratio:.2g}", fontsize=8)
+    return figure
+
+
 def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
     ax.scatter(x[:, 0], x[:, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
     _density(ax, grid)
@@ -130,7 +160,9 @@ def _methods(rows: Sequence[Row]) -> list[str]:
 
 
 def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references; for methods, colour-blind safe colours in the order of the run."""
+    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours in the order of the
+    run."""
+    name = name.removeprefix("optimum-")
     if name.startswith(REFERENCES):
         return (0.45, 0.45, 0.45)
     palette = sns.color_palette("colorblind")

@@ -3,9 +3,11 @@
 A metric says by its parameters' names what it is computed from, and is measured wherever all of it exists:
 
     samples         (M, n, d)
-    denoiser, x_t, t   a denoiser at points (M, n, d) of one time; x_t follows `law` where the metric has one,
-                    else the contaminated law
+    denoiser, x_t, t   a denoiser at points (M, n, d) of one time; x_t follows the law that is compared with, else
+                    the contaminated law
     law             what is compared with: the clean law, then the contaminated one
+    reference       an exact denoiser: that of the clean law, of the contaminated one, and, where a study asks for
+                    theory, the exact optimum of the subject's objective
     clean, contaminated   both at once
     region          the clean law's highest-density region; `modal_region` where that law has modes
     generators      one a member, for exact samples of the metric's own; `size`, how many of them at a time

@@ -1,7 +1,7 @@
-"""Errors of the learned field against exact scores, in units of ε.
+"""Errors of the learned field against exact ones, in units of ε.
 
-ε*(x_t) = -σ ∇ log p_t(x_t) is exact for a known law; points x_t are given, so these functions are exact in
-them and Monte Carlo only in how the points were drawn.
+ε*(x_t) = -σ ∇ log p_t(x_t) is exact for a known law, and the exact optimum of an objective for some; points x_t are
+given, so these functions are exact in them and Monte Carlo only in how the points were drawn.
 """
 
 import torch
@@ -13,9 +13,9 @@ from toylab.metrics.estimate import Estimate
 
 
 @torch.no_grad()
-def eps_mse(denoiser: Denoiser, law: Distribution, x_t: Tensor, t: float) -> Estimate:
-    """E ‖ε_θ(x_t) - ε*(x_t)‖²/d over the points given, ε* of `law`. Unit: squared noise units."""
-    gap = denoiser.eps(x_t, t).double() - Exact(law, denoiser.schedule).eps(x_t.double(), t)
+def eps_mse(denoiser: Denoiser, reference: Denoiser, x_t: Tensor, t: float) -> Estimate:
+    """E ‖ε_θ(x_t) - ε*(x_t)‖²/d over the points given, ε* of an exact denoiser. Unit: squared noise units."""
+    gap = denoiser.eps(x_t, t).double() - reference.eps(x_t.double(), t)
     return Estimate.of_mean(gap.square().mean(-1))
 
 

@@ -1,0 +1,38 @@
+"""theory-check: what each objective is asked for, exactly, and whether a network finds it.
+
+Two Gaussians on the line, 10 % of the points uniform on [-6, 6], endless data. On a line the exact optimum of every
+objective over all functions is known at every noise level (toylab.theory; the adversarial one as far as its fixed point
+settles), and is measured like a method, as `optimum-METHOD`. `against` = theory is a network's distance to its own
+optimum: the learning error. The optimum's distance to the contaminated law's score is the objective's bias.
+
+The perturbations are of one noise unit and λ is 1: larger than the paper's, so that there is something to see.
+"""
+
+from typing import Any
+
+from toylab.experiments.pipeline import study_experiment
+from toylab.experiments.study import SMOKE, MethodStudy
+
+_PUSH = {"lam": 1.0, "radius": {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}}
+
+_COMMON: dict[str, Any] = {
+    "law": "two-gaussians",
+    "contamination": {"name": "outliers", "fraction": 0.1},
+    "size": None,
+    "methods": {
+        "ddpm": "ddpm",
+        "robust-ran": {"name": "robust-ran", **_PUSH},
+        "robust-adv": {"name": "robust-adv", **_PUSH},
+        "invariance": {"name": "invariance", "direction": "random", **_PUSH},
+    },
+    "evaluation": {"theory": True},
+}
+
+EXPERIMENT = study_experiment(
+    MethodStudy,
+    {
+        "smoke": _COMMON | SMOKE | {"evaluation": SMOKE["evaluation"] | {"theory": True}},
+        "default": _COMMON,
+    },
+    figures=("what-is-learned", "score-error", "samples", "outlier-mass"),
+)
