@@ -108,26 +108,34 @@ def score_field(run: Run) -> Figure | None:
 
 
 def what_is_learned(run: Run) -> Figure | None:
-    """The exact denoisers of the clean and contaminated laws, the exact optimum of each objective, and what a network
-    learned of it, at one noise level, first seed. None where no optimum is known, and beyond one dimension."""
+    """ε of the clean and contaminated laws, of each objective's exact optimum and of what a network learned of it, at one
+    noise level, first seed; below, what differs from the contaminated law's. None without optima, and beyond 1-D."""
     grid = run.arrays("fields.npz")
     names = [name.removeprefix("score/optimum-") for name in grid if name.startswith("score/optimum-")]
     if not names or grid["x"].shape[1] != 1:
         return None
-    x, ratio = grid["x"][:, 0], float(grid["drawn_ratio"])
-    everyone = _methods(run.rows)
-    figure, axes = panels(len(names))
-    for ax, name in zip(axes, names, strict=False):
-        for other, style in (("exact-clean", ":"), ("exact-contaminated", "-")):
-            if f"score/{other}" in grid:
-                ax.plot(x, x + ratio * grid[f"score/{other}"][:, 0], style, color="0.6", lw=1.2, label=other)
-        for learned, colour, style in ((f"optimum-{name}", "black", "--"), (name, _colour(name, everyone), "-")):
-            ax.plot(x, x + ratio * grid[f"score/{learned}"][:, 0], style, color=colour, lw=1.2, label=learned)
-        ax.set_title(name)
-        ax.set_xlabel("x_t / α")
-    axes[0].set_ylabel("predicted x_0")
-    lines = "colour: learned; black: its exact optimum; grey: exact, dotted for the clean law"
-    figure.suptitle(f"{lines}; σ/α = {ratio:.2g}", fontsize=8)
+    everyone, seen = _methods(run.rows), "exact-contaminated" if "score/exact-contaminated" in grid else "exact-clean"
+    eps = {name.removeprefix("score/"): -v[:, 0] for name, v in grid.items() if name.startswith("score/")}
+    figure = Figure(figsize=(1.7 * len(names) + 0.6, 3.4), layout="tight")
+    rows = figure.subplots(2, len(names), sharex=True, sharey="row", squeeze=False)
+    for (above, below), name in zip(rows.T, names, strict=True):
+        shown: list[tuple[str, str | tuple[float, ...], str, float]] = [
+            (seen, "0.7", "-", 2.5),
+            ("exact-clean", "0.5", ":", 1.0),
+            (name, _colour(name, everyone), "-", 1.6),
+            (f"optimum-{name}", "black", "--", 0.8),
+        ]
+        for line, colour, style, width in shown:
+            for ax, base in ((above, 0.0), (below, eps[seen])):
+                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=colour, lw=width)
+        above.set_title(name)
+        below.set_xlabel("x_t / α")
+    most = max(np.abs(eps[f"optimum-{name}"] - eps[seen]).max() for name in names)
+    rows[1][0].set_ylim(-1.5 * most, 1.5 * most)  # the clean law's goes far beyond
+    rows[0][0].set_ylabel("ε")
+    rows[1][0].set_ylabel(f"ε minus {seen}'s")
+    lines = f"colour: learned; black: exact optimum; grey: {seen}; dotted: exact-clean"
+    figure.suptitle(f"{lines}; σ/α = {float(grid['drawn_ratio']):.2g}", fontsize=8)
     return figure
 
 
