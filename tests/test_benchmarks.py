@@ -2,7 +2,10 @@
 
 import math
 
+import pytest
+
 from benchmarks.__main__ import is_slower
+from benchmarks.affine_gap import distances, objectives
 from benchmarks.peers import PEERS
 from benchmarks.time_to_accuracy import PARAMETRISATIONS, reached, table
 
@@ -24,3 +27,10 @@ def test_more_than_a_fifth_above_the_baseline_is_slower():
     assert is_slower("a", 1.21, {"a": 1.0})
     assert not is_slower("a", 1.19, {"a": 1.0})
     assert not is_slower("new", 9.0, {"a": 1.0})
+
+
+@pytest.mark.parametrize("name", objectives(1.0))
+def test_the_best_affine_model_is_off_by_the_fourth_power_of_the_radius(name: str):
+    (gap, shift), (half_gap, half_shift) = (distances(objectives(r)[name], r) for r in (0.2, 0.1))
+    assert gap / half_gap == pytest.approx(16, rel=0.05)
+    assert shift / half_shift == pytest.approx(4, rel=0.02)

@@ -108,8 +108,9 @@ def score_field(run: Run) -> Figure | None:
 
 
 def what_is_learned(run: Run) -> Figure | None:
-    """ε of the clean and contaminated laws, of each objective's exact optimum and of what a network learned of it, at one
-    noise level, first seed; below, what differs from the contaminated law's. None without optima, and beyond 1-D."""
+    """ε of the clean and contaminated laws, of each objective's exact optimum and of what a network learned of it, at
+    one noise level, first seed; below, what differs from the contaminated law's. None without optima, and beyond 1-D.
+    """
     grid = run.arrays("fields.npz")
     names = [name.removeprefix("score/optimum-") for name in grid if name.startswith("score/optimum-")]
     if not names or grid["x"].shape[1] != 1:
