@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import is_slower
 from benchmarks.affine_gap import distances, objectives
+from benchmarks.frontier import CLEAN, Outcome, Setting, judged, quantiles, samples, w2
 from benchmarks.peers import PEERS
 from benchmarks.time_to_accuracy import PARAMETRISATIONS, reached, table
 
@@ -34,3 +35,14 @@ def test_the_best_affine_model_is_off_by_the_fourth_power_of_the_radius(name: st
     (gap, shift), (half_gap, half_shift) = (distances(objectives(r)[name], r) for r in (0.2, 0.1))
     assert gap / half_gap == pytest.approx(16, rel=0.05)
     assert shift / half_shift == pytest.approx(4, rel=0.02)
+
+
+def test_the_frontier_judges_plain_denoising_as_it_should():
+    """Its price is 0; the rest is what sampling the contaminated law gives elsewhere (tests/test_grid_optimum.py)."""
+    law = quantiles()
+    assert float(law.square().mean()) == pytest.approx(4 + 0.3**2, rel=1e-3)
+    plain = w2(samples(Setting(0.0).optimum(CLEAN)), law)
+    assert 0 < plain < 0.03
+    found = judged(Setting(0.0), plain, law)
+    assert found.price == pytest.approx(0, abs=1e-12)
+    assert found == Outcome(*(pytest.approx(v, rel=0.03) for v in (0.0606, 1.073, 0.455)), found.price)
