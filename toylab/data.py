@@ -1,6 +1,7 @@
 """Sources of training batches."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -66,16 +67,10 @@ class LabelledFinite(Finite):
     """A Finite training set, the same points and batches, that knows which are contaminated. Raises BadInput for a law
     that cannot tell."""
 
-    def __init__(
-        self,
-        law: Distribution,
-        n: int,
-        generator: torch.Generator | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str | None = None,
-    ):
-        super().__init__(law, n, generator, dtype, device)
-        self.noisy = self._labels.to(self.device)
+    @cached_property
+    def noisy(self) -> Tensor:
+        """Which points are contaminated (n,) bool."""
+        return self._labels.to(self.device)
 
     def _drawn(self, law: Distribution, n: int, generator: torch.Generator | None) -> Tensor:
         points, self._labels = _contaminated(law).sample_labelled(n, generator)
