@@ -153,7 +153,8 @@ def drawn(rows: list[dict[str, str]]) -> Figure:
         ax.set_xlabel(label)
     figure.axes[0].set_ylabel("outlier mass")
     figure.axes[0].set_xscale("symlog", linthresh=1e-2)
-    figure.axes[0].legend()
+    figure.axes[0].set_xlim(left=-1e-3)
+    figure.axes[0].legend(loc="upper left")
     return figure
 
 
