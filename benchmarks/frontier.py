@@ -1,6 +1,6 @@
 """How much contamination an objective can remove, and what that costs on clean data: exactly, without a network.
 
-    python -m benchmarks.frontier        about 20 minutes on one core; goes on where it stopped
+    python -m benchmarks.frontier        about half an hour on one core; goes on where it stopped
                                          writes figures/frontier/frontier.{csv,png,svg}
 
 For every setting of equivariant training with random pushes, the exact optimum over all functions (toylab.theory) is

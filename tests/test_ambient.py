@@ -145,7 +145,8 @@ class _BentLevel(NoiseLevel):
         )
 
     def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        eps = self.eps(x_t)
+        return (x_t - self.sigma[..., None] * eps) / self.alpha[..., None], eps
 
 
 @pytest.mark.parametrize("fraction", [0.5, 1.0])
