@@ -1,6 +1,6 @@
 """Seconds of training until the learned noise is near the exact one, beside libraries of the same kind.
 
-    python -m benchmarks.time_to_accuracy            about 40 minutes; writes time-to-accuracy.{csv,md,svg} here
+    python -m benchmarks.time_to_accuracy        about 40 minutes; writes time-to-accuracy.{csv,md,svg} here
 
 The problem: three Gaussians of standard deviation 0.3, 10,000 training points, an MLP with three hidden layers
 of 128, batches of 512, one thread. The measure: mean squared error of ε against the exact score, averaged over

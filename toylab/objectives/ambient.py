@@ -43,11 +43,11 @@ class Ambient:
 
     Kept (Daras et al., arXiv:2404.10177): double Tweedie above the noise of the data; and training on clean and noisy
     points together (arXiv:2411.02780). Not kept: the consistency loss that extends the first to the levels below. Ours:
-    that clean points teach at every level, and the scale. The error of ŷ is counted in units of the noise τ/α that x_t/α has around y, as that
-    of a clean point is in units of σ/α. In units of ε̃ it would be w ‖ε_θ - ε/κ‖², whose gradient has unbounded variance
-    as σ falls to ασ_n; ours is κ² times that, which is the inverse of its target's variance where ε̃ is unpredictable
-    from x_t (Var ε̃ = 1), and fades to nothing at the threshold. A scale that depends on t and the label alone moves no
-    optimum.
+    that clean points teach at every level, and the scale. The error of ŷ is counted in units of the noise τ/α that
+    x_t/α has around y, as that of a clean point is in units of σ/α. In units of ε̃ it would be w ‖ε_θ - ε/κ‖², whose
+    gradient has unbounded variance as σ falls to ασ_n; ours is κ² times that, which is the inverse of its target's
+    variance where ε̃ is unpredictable from x_t (Var ε̃ = 1), and fades to nothing at the threshold. A scale that depends
+    on t and the label alone moves no optimum.
 
     Raises BadInput unless std is finite and at least 0, and for batches without labels.
     """
