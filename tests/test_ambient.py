@@ -52,7 +52,7 @@ def test_above_the_threshold_the_best_affine_model_is_the_clean_laws(fraction: f
     """Normal equations on 32 members' batches of endless labelled data: their mean is within 4 standard errors of the
     clean law's closed form, which plain denoising of the same data misses by more than 10."""
     t, members = SCHEDULE.time(ratio), 32
-    b = labelled(inlier_noise(LAW, fraction, STD), members, 20_000, t)
+    b = labelled(inlier_noise(LAW, fraction, STD), members, 8_000, t)
     errors = {}
     for objective in (Ambient(STD), Denoising()):
         found = best_affine(objective, b, SCHEDULE)

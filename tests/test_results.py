@@ -3,9 +3,8 @@
 import math
 
 import pytest
-import scipy.stats
 
-from toylab.results import COLUMNS, Interval, Measurement, from_csv, interval, markdown, summary, to_csv
+from toylab.results import COLUMNS, Measurement, from_csv, interval, markdown, summary, to_csv
 
 MEASURED = [
     Measurement("ddpm", seed, "outlier-mass", "clean", value, 0.01, sampler="ddim", nfe=50)
@@ -28,15 +27,6 @@ def test_round_trip_keeps_every_bit():
     assert (row["set.training.steps"], row["nfe"]) == ("5", "")
 
 
-def test_interval_is_students():
-    values = [0.1, 0.2, 0.4]
-    found = Interval.of(values)
-    low, high = scipy.stats.t.interval(0.95, 2, loc=found.mean, scale=scipy.stats.sem(values))
-    assert (found.mean - found.half, found.mean + found.half) == (pytest.approx(low), pytest.approx(high))
-    assert math.isnan(Interval.of([1.0]).half)
-    assert math.isnan(Interval.of([1.0, math.nan]).mean)
-
-
 def test_summary_averages_parts_within_a_seed():
     rows = from_csv(to_csv(MEASURED, {"experiment": "e", "preset": "p"}, {}))
     found = interval(rows, "ddpm", "mode-width", "clean")
@@ -47,17 +37,3 @@ def test_summary_averages_parts_within_a_seed():
     assert table[0] == ["method", "outlier mass", "mode width"]
     assert table[1][:2] == ["ddpm", "0.20 ± 0.25"]
     assert markdown(table).splitlines()[1] == "| --- | --- | --- |"
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "text"),
-    [
-        (0.123456, 0.0123, "0.123 ± 0.012"),
-        (12.3, 4.56, "12.3 ± 4.6"),
-        (0.5, math.nan, "0.500"),
-        (math.nan, 1.0, "nan"),
-        (0.0, 0.0, "0.000 ± 0.000"),
-    ],
-)
-def test_intervals_are_shown_with_two_digits_of_their_width(mean: float, half: float, text: str):
-    assert str(Interval(mean, half)) == text

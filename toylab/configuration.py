@@ -12,14 +12,17 @@ import json
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.errors import BadInput, unknown
 from toylab.index import CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
+
+if TYPE_CHECKING:
+    from toylab.distributions import Distribution
 
 _DEEPEST = 8  # levels of a dotted key
 _COMPOSED = "composed"  # the name of a list of contaminations
@@ -95,6 +98,16 @@ class Law(Choice):
     """A clean law."""
 
     index = LAWS
+
+    def build(self) -> "Distribution":
+        """The law, one object for the same parameters: some take a second to build, and none ever changes."""
+        return _law(self.model_dump_json())
+
+
+@lru_cache(maxsize=8)
+def _law(text: str) -> "Distribution":
+    built: Distribution = Law.model_construct(**json.loads(text)).bind()()
+    return built
 
 
 class Contamination(Choice):

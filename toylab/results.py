@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from toylab.statistics import Interval
+
 COLUMNS = (
     "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "value", "stderr",
 )  # fmt: skip
@@ -49,37 +51,6 @@ def from_csv(text: str) -> list[Row]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-class Interval(NamedTuple):
-    """A mean over seeds and the half-width of its 95 % Student interval; NaN for a single seed."""
-
-    mean: float
-    half: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Interval":
-        """The interval of one number a seed."""
-        from scipy.stats import t
-
-        n = len(values)
-        mean = math.fsum(values) / n
-        if n == 1:
-            return cls(mean, math.nan)
-        std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-        return cls(mean, float(t.ppf(0.975, n - 1)) * std / math.sqrt(n))
-
-    def __str__(self) -> str:
-        if math.isnan(self.mean):
-            return "nan"
-        digits = decimals(self)
-        return f"{self.mean:.{digits}f}" + ("" if math.isnan(self.half) else f" ± {self.half:.{digits}f}")
-
-
-def decimals(interval: Interval) -> int:
-    """Decimals that show two digits of the half-width, between 0 and 5."""
-    scale = interval.half if interval.half > 0 else abs(interval.mean) / 10
-    return 3 if not math.isfinite(scale) or scale == 0 else min(5, max(0, 1 - math.floor(math.log10(scale))))
-
-
 class Column(NamedTuple):
     """A column of the summary: its heading, and the metric it averages (over parts such as modes, and seeds)."""
 
@@ -111,13 +82,19 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def interval(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> Interval | None:
-    """Mean and interval of one metric over seeds, parts of one seed (metric-1, metric-2 ...) averaged first."""
-    by_seed: dict[str, list[float]] = {}
+    """Mean and interval of one metric over seeds."""
+    values = by_seed(rows, method, metric, against, t)
+    return Interval.of(values) if values else None
+
+
+def by_seed(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> list[float]:
+    """One metric of every seed in their order, parts (metric-1, metric-2 ...) averaged; empty where not measured."""
+    found: dict[int, list[float]] = {}
     for row in rows:
         same = row["method"] == method and row["against"] == against and row["t"] == t
         if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
-            by_seed.setdefault(row["seed"], []).append(float(row["value"]))
-    return Interval.of([math.fsum(v) / len(v) for v in by_seed.values()]) if by_seed else None
+            found.setdefault(int(row["seed"]), []).append(float(row["value"]))
+    return [math.fsum(values) / len(values) for _, values in sorted(found.items())]
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
