@@ -172,6 +172,9 @@ EXPERIMENTS = Index(
             "toylab.experiments.theory_check:EXPERIMENT",
             "on a line: networks beside their objective's exact optimum",
         ),
+        "cost": Entry(
+            "toylab.experiments.cost:EXPERIMENT", "what a cheaper regulariser keeps of the full one's effect"
+        ),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },
     group="toylab.experiments",

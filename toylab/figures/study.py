@@ -1,16 +1,13 @@
 """Figures of a study: what its run folder holds, drawn."""
 
-from collections.abc import Sequence
-
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.experiments.study import REFERENCES
-from toylab.figures.style import LONGEST, arrows, frame, panels
-from toylab.results import Row, interval
+from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels
+from toylab.results import interval
 from toylab.runs import Run
 
 _AGAINST = {
@@ -30,9 +27,9 @@ def samples(run: Run) -> Figure:
         x = points[0]
         beyond = float(np.mean(~(np.abs(x) <= reach).all(1)))
         if dim == 1:
-            _histogram(ax, x[:, 0], grid, reach, _colour(name, list(stored)))
+            _histogram(ax, x[:, 0], grid, reach, colour(name, list(stored)))
         else:
-            _scatter(ax, x, grid, reach, _colour(name, list(stored)))
+            _scatter(ax, x, grid, reach, colour(name, list(stored)))
         ax.set_title(name + (f"\n{100 * beyond:.0f} % outside the frame" if beyond > 0.005 else ""))
     return figure
 
@@ -46,7 +43,7 @@ def score_error(run: Run) -> Figure:
     laws = [law for law in ("clean", "contaminated", "theory") if any(row["against"] == law for row in rows)]
     figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
-    everyone = _methods(run.rows)
+    everyone = methods(run.rows)
     for ax, law in zip(axes[0], laws, strict=True):
         for name in everyone:
             found = [interval(rows, name, "eps-mse", law, t) for t in levels]
@@ -55,9 +52,9 @@ def score_error(run: Run) -> Figure:
             if not (means > 1e-9).any():
                 continue  # the law's own score has no error to draw
             style = "--" if name.startswith(REFERENCES) else "-"
-            ax.plot(ratios, means, style, color=_colour(name, everyone), lw=1.2, label=name)
+            ax.plot(ratios, means, style, color=colour(name, everyone), lw=1.2, label=name)
             low, high = np.maximum(means - np.nan_to_num(half), means / 10), means + np.nan_to_num(half)
-            ax.fill_between(ratios, low, high, color=_colour(name, everyone), alpha=0.2, lw=0)
+            ax.fill_between(ratios, low, high, color=colour(name, everyone), alpha=0.2, lw=0)
         ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=_AGAINST[law])
     axes[0][0].set_ylabel("mean squared error of ε")
     handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
@@ -68,13 +65,13 @@ def score_error(run: Run) -> Figure:
 def outlier_mass(run: Run) -> Figure:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
     rows = run.rows
-    names = _methods(rows)
+    names = methods(rows)
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
         found = interval(rows, name, "outlier-mass", "clean")
         if found is not None:
-            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=_colour(name, names), lw=1.2)
+            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
         own = interval(rows, name, "outlier-mass", "clean")
         if own is not None:
@@ -96,10 +93,10 @@ def score_field(run: Run) -> Figure | None:
     for ax, (name, score) in zip(axes, scores.items(), strict=False):
         if x.shape[1] == 1:
             ax.plot(x[:, 0], scores["exact-clean"][:, 0], color="0.6", lw=2)
-            ax.plot(x[:, 0], score[:, 0], color=_colour(name, _methods(run.rows)), lw=1)
+            ax.plot(x[:, 0], score[:, 0], color=colour(name, methods(run.rows)), lw=1)
         else:
             _density(ax, grid)
-            arrows(ax, x, score, color=_colour(name, _methods(run.rows)))
+            arrows(ax, x, score, color=colour(name, methods(run.rows)))
             frame(ax)
         ax.set_title(name)
     cut = f", arrows cut at {LONGEST:g}" if x.shape[1] == 2 else ""
@@ -115,7 +112,7 @@ def what_is_learned(run: Run) -> Figure | None:
     names = [name.removeprefix("score/optimum-") for name in grid if name.startswith("score/optimum-")]
     if not names or grid["x"].shape[1] != 1:
         return None
-    everyone, seen = _methods(run.rows), "exact-contaminated" if "score/exact-contaminated" in grid else "exact-clean"
+    everyone, seen = methods(run.rows), "exact-contaminated" if "score/exact-contaminated" in grid else "exact-clean"
     eps = {name.removeprefix("score/"): -v[:, 0] for name, v in grid.items() if name.startswith("score/")}
     figure = Figure(figsize=(1.7 * len(names) + 0.6, 3.4), layout="tight")
     rows = figure.subplots(2, len(names), sharex=True, sharey="row", squeeze=False)
@@ -123,12 +120,12 @@ def what_is_learned(run: Run) -> Figure | None:
         shown: list[tuple[str, str | tuple[float, ...], str, float]] = [
             (seen, "0.7", "-", 2.5),
             ("exact-clean", "0.5", ":", 1.0),
-            (name, _colour(name, everyone), "-", 1.6),
+            (name, colour(name, everyone), "-", 1.6),
             (f"optimum-{name}", "black", "--", 0.8),
         ]
-        for line, colour, style, width in shown:
+        for line, shade, style, width in shown:
             for ax, base in ((above, 0.0), (below, eps[seen])):
-                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=colour, lw=width)
+                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=shade, lw=width)
         above.set_title(name)
         below.set_xlabel("x_t / α")
     most = max(np.abs(eps[f"optimum-{name}"] - eps[seen]).max() for name in names)
@@ -162,18 +159,3 @@ def _density(ax: Axes, grid: dict[str, np.ndarray]) -> None:
         axis = grid["axis"]
         density = np.exp(grid["log_density"] - grid["log_density"].max()).reshape(len(axis), len(axis))
         ax.contour(axis, axis, density.T, levels=[0.01, 0.1, 0.5], colors="0.3", linewidths=0.5)
-
-
-def _methods(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row["method"] for row in rows))
-
-
-def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours in the order of the
-    run."""
-    name = name.removeprefix("optimum-")
-    if name.startswith(REFERENCES):
-        return (0.45, 0.45, 0.45)
-    palette = sns.color_palette("colorblind")
-    trained = [n for n in everyone if not n.startswith(REFERENCES)]
-    return tuple(palette[trained.index(name) % len(palette)])

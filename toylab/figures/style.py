@@ -1,11 +1,16 @@
-"""What all figures share: style, panels, frames, arrows."""
+"""What all figures share: style, colours, panels, frames, arrows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from toylab.experiments.study import REFERENCES
+from toylab.results import Row
 
 STYLE: Any = {
     "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
@@ -45,3 +50,19 @@ def arrows(ax: Axes, x: np.ndarray, score: np.ndarray, **style: Any) -> None:
     length = np.linalg.norm(score, axis=1, keepdims=True)
     cut = score * np.minimum(1, LONGEST / np.maximum(length, 1e-12))
     ax.quiver(*x.T, *cut.T, scale=40, width=0.007, rasterized=True, **style)
+
+
+def methods(rows: Sequence[Row]) -> list[str]:
+    """Methods and references in the order of the run."""
+    return list(dict.fromkeys(row["method"] for row in rows))
+
+
+def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
+    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours in the order of the
+    run."""
+    name = name.removeprefix("optimum-")
+    if name.startswith(REFERENCES):
+        return (0.45, 0.45, 0.45)
+    palette = sns.color_palette("colorblind")
+    trained = [n for n in everyone if not n.startswith(REFERENCES)]
+    return tuple(palette[trained.index(name) % len(palette)])
