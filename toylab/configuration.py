@@ -14,15 +14,12 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.errors import BadInput, unknown
 from toylab.index import CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
-
-if TYPE_CHECKING:
-    from toylab.distributions import Distribution
 
 _DEEPEST = 8  # levels of a dotted key
 _COMPOSED = "composed"  # the name of a list of contaminations
@@ -99,15 +96,14 @@ class Law(Choice):
 
     index = LAWS
 
-    def build(self) -> "Distribution":
+    def build(self) -> Any:
         """The law, one object for the same parameters: some take a second to build, and none ever changes."""
         return _law(self.model_dump_json())
 
 
 @lru_cache(maxsize=8)
-def _law(text: str) -> "Distribution":
-    built: Distribution = Law.model_construct(**json.loads(text)).bind()()
-    return built
+def _law(text: str) -> Any:
+    return Law.model_construct(**json.loads(text)).bind()()
 
 
 class Contamination(Choice):

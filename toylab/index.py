@@ -126,6 +126,12 @@ OBJECTIVES = Index(
         "robust-ran": Entry("toylab.objectives:robust_ran", "equivariance to a random perturbation"),
         "robust-adv": Entry("toylab.objectives:robust_adv", "equivariance to an adversarial perturbation (FGSM)"),
         "robust-pgd": Entry("toylab.objectives:robust_pgd", "equivariance to an adversarial perturbation (PGD)"),
+        "robust-onesided": Entry(
+            "toylab.objectives:robust_onesided", "ours, against outliers: large random pushes, one side learns"
+        ),
+        "robust-l2": Entry(
+            "toylab.objectives:robust_l2", "ours, against noise off a manifold: PGD in L2, of fixed length"
+        ),
         "invariance": Entry("toylab.objectives:invariance", "invariance to a perturbation: the counter-example"),
         "oracle-clean": Entry("toylab.objectives:OnCleanData", "denoising on clean data: an oracle"),
         "ambient": Entry("toylab.objectives:Ambient", "denoising with known noise: an oracle (Daras et al. 2024)"),
@@ -167,6 +173,10 @@ EXPERIMENTS = Index(
         "gmm-outliers": Entry(
             "toylab.experiments.gmm_outliers:EXPERIMENT",
             "three Gaussians, 10 % uniform outliers: who learns them? (preset paper never run)",
+        ),
+        "plane-inliers": Entry(
+            "toylab.experiments.plane_inliers:EXPERIMENT",
+            "a square in R³, 90 % of the points noisy: who learns the noise?",
         ),
         "theory-check": Entry(
             "toylab.experiments.theory_check:EXPERIMENT",

@@ -2,7 +2,8 @@
 
 Who learns the outliers? The paper's claim (arXiv:2505.21742) is that equivariant adversarial training does
 not, and that invariance breaks. robust-ran and robust-adv run with the paper's settings, radius σ² + 8/255 times
-a random draw, and with a flat radius of one noise unit; nothing else differs between the two.
+a random draw, and with a flat radius of one noise unit; nothing else differs between the two. robust-onesided is ours;
+oracle-clean is trained on as many points without outliers, and shows what the network and its training set add.
 """
 
 from typing import Any
@@ -19,6 +20,8 @@ _METHODS = {
     "invariance": "invariance",
     "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
     "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+    "robust-onesided": "robust-onesided",
+    "oracle-clean": "oracle-clean",
 }
 
 _COMMON: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Training objectives: what a denoiser is asked for. They see predictions, never a network, so each works in every
 parametrisation and on every schedule."""
 
+from toylab.objectives.adapted import robust_l2, robust_onesided
 from toylab.objectives.ambient import Ambient
 from toylab.objectives.base import Batch, Denoising, Objective, OnCleanData
 from toylab.objectives.distributional import DRO
@@ -20,6 +21,8 @@ __all__ = [
     "Trimmed",
     "invariance",
     "robust_adv",
+    "robust_l2",
+    "robust_onesided",
     "robust_pgd",
     "robust_ran",
 ]
