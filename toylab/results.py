@@ -1,8 +1,8 @@
 """Results: one tidy table of measurements, and its summary over seeds.
 
 results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
-noise level (empty: averaged over log-SNR, or no noise level at all), and a `set.KEY` column stands for every
-configuration key that differs from the preset.
+noise level (empty: averaged over log-SNR, or no noise level at all), nfe the steps of the samples, and a `set.KEY`
+column stands for every configuration key that differs from the preset.
 """
 
 import csv
@@ -110,13 +110,21 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
     return [[line[i] for i in used] for line in [heading, *body]]
 
 
-def interval(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> Interval | None:
-    """Mean and interval of one metric over seeds, parts of one seed (metric-1, metric-2 ...) averaged first."""
+def interval(
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", nfe: int | None = None
+) -> Interval | None:
+    """Mean and interval of one metric over seeds, parts of one seed (metric-1, metric-2 ...) averaged first.
+
+    nfe: the steps of the samples; by default the study's own, whose rows stand before those of `few_steps`.
+    """
     by_seed: dict[str, list[float]] = {}
+    steps = None if nfe is None else str(nfe)
     for row in rows:
         same = row["method"] == method and row["against"] == against and row["t"] == t
         if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
-            by_seed.setdefault(row["seed"], []).append(float(row["value"]))
+            steps = row["nfe"] if steps is None else steps
+            if row["nfe"] == steps:
+                by_seed.setdefault(row["seed"], []).append(float(row["value"]))
     return Interval.of([math.fsum(v) / len(v) for v in by_seed.values()]) if by_seed else None
 
 
