@@ -1,6 +1,7 @@
 """What manifolds, embeddings, heavy tails and low rank have of their own; their exactness: test_exactness.py."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import mpmath
@@ -59,9 +60,12 @@ def test_bessel_functions_against_50_digits(dim: int, kappa: float):
 
 @pytest.mark.parametrize("dim", [2, 3, 20])
 def test_bessel_derivatives(dim: int):
+    """In reverse and in forward mode."""
     kappa = torch.tensor([0.0, 1e-3, 0.5, 3.0, 60.0, 500.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda k: log_bessel(k + 1e-3, dim / 2 - 1), kappa, eps=1e-5, rtol=1e-6)
-    assert torch.autograd.gradcheck(lambda k: bessel_quotient(k + 1e-3, dim / 2 - 1), kappa, eps=1e-5, rtol=1e-6)
+    for bessel in (log_bessel, bessel_quotient):
+        assert torch.autograd.gradcheck(
+            lambda k, f=bessel: f(k + 1e-3, dim / 2 - 1), kappa, eps=1e-5, rtol=1e-6, check_forward_ad=True
+        )
 
 
 # -- curves ------------------------------------------------------------------------------------------------------
@@ -91,6 +95,15 @@ def test_a_segment_is_a_box_on_a_line(point: tuple[float, float], sigma: float):
     x = torch.tensor([point], dtype=torch.float64)
     assert relative(segment.score(x, 1.0, sigma), law.score(x, 1.0, sigma), sigma) < 1e-8
     assert float(segment.log_prob(x, 1.0, sigma)) == pytest.approx(float(law.log_prob(x, 1.0, sigma)), rel=1e-9)
+
+
+def test_a_curve_is_evaluated_in_several_threads(generator: torch.Generator):
+    """Subjects are measured side by side: forward mode in two threads at once crashed the process."""
+    x = torch.randn(50, 2, dtype=torch.float64, generator=generator)
+    expected = ring().score(x, 0.9, 0.05)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: ring().score(x, 0.9, 0.05), range(40)):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_distance_to_a_curve_and_uniform_arc_length(generator: torch.Generator):

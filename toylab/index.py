@@ -158,12 +158,48 @@ METRICS = Index(
         "jacobian-error": Entry(
             "toylab.metrics.smoothness:jacobian_error", "squared error of the Jacobian of eps, in noise units"
         ),
+        "jacobian-spectrum": Entry(
+            "toylab.metrics.smoothness:jacobian_spectrum", "eigenvalues of that Jacobian, the largest first"
+        ),
+        "spectrum-error": Entry("toylab.metrics.smoothness:spectrum_error", "squared error of those eigenvalues"),
+        "equivariance-error": Entry(
+            "toylab.metrics.smoothness:equivariance_error", "how far eps is from moving with a push (0 with it, 1 not)"
+        ),
+        "lipschitz": Entry("toylab.metrics.flow:lipschitz", "Lipschitz constant of the sampler's flow, from below"),
+        "lyapunov": Entry("toylab.metrics.flow:lyapunov", "finite-time Lyapunov exponent of the sampler's flow"),
+        "path-length": Entry("toylab.metrics.flow:path_length", "length of the sampler's paths"),
+        "path-excess": Entry("toylab.metrics.flow:path_excess", "share of that length beyond a straight line"),
+        "path-curvature": Entry("toylab.metrics.flow:path_curvature", "angle by which the sampler's paths turn"),
+        "w1": Entry("toylab.metrics.transport:w1", "Wasserstein-1 distance of samples to the law"),
         "w2": Entry("toylab.metrics.transport:w2", "Wasserstein-2 distance of samples to the law"),
+        "sliced-w2": Entry("toylab.metrics.transport:sliced_w2", "sliced Wasserstein-2 distance to the law"),
+        "sinkhorn": Entry("toylab.metrics.transport:sinkhorn", "root of the debiased Sinkhorn divergence to the law"),
+        "frechet": Entry("toylab.metrics.transport:frechet", "Wasserstein-2 distance of fitted Gaussians"),
+        "energy-distance": Entry("toylab.metrics.discrepancies:energy_distance", "energy distance to the law"),
+        "mmd": Entry("toylab.metrics.discrepancies:mmd", "squared maximum mean discrepancy to the law"),
+        "precision": Entry("toylab.metrics.coverage:precision", "samples near exact ones (Kynkäänniemi et al. 2019)"),
+        "recall": Entry("toylab.metrics.coverage:recall", "exact samples near samples (Kynkäänniemi et al. 2019)"),
+        "density": Entry(
+            "toylab.metrics.coverage:density", "how densely exact ones lie about samples (Naeem et al. 2020)"
+        ),
+        "coverage": Entry("toylab.metrics.coverage:coverage", "exact samples that have one near (Naeem et al. 2020)"),
         "outlier-mass": Entry(
             "toylab.metrics.robustness:outlier_mass", "samples outside the clean law's 99.9 % region"
         ),
         "mode-weight": Entry("toylab.metrics.robustness:mode_weight", "weight of each mode, inside that region"),
         "mode-width": Entry("toylab.metrics.robustness:mode_width", "standard deviation of each mode, inside it"),
+        "distance": Entry("toylab.metrics.support:distance", "distance of samples to the clean law's support"),
+        "normal-std": Entry("toylab.metrics.support:normal_std", "deviation from the clean law's subspace"),
+        "tangent-std": Entry("toylab.metrics.support:tangent_std", "standard deviation within that subspace"),
+        "nearest-ratio": Entry(
+            "toylab.metrics.memorization:nearest_ratio", "distance to the training set over that of exact samples"
+        ),
+        "duplicate-share": Entry(
+            "toylab.metrics.memorization:duplicate_share", "samples nearer to it than 1 % of exact samples are"
+        ),
+        "training-leakage": Entry(
+            "toylab.metrics.memorization:training_leakage", "how much of the training set was learned (0 none, 1 all)"
+        ),
     },
 )
 

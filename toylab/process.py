@@ -1,4 +1,4 @@
-"""What a process should settle before torch starts, so that small networks train fast.
+"""What a process should settle before torch starts, so that small networks train fast; and what its threads share.
 
 OpenMP's threads spin while they wait for each other: with one core taken by another process a step then takes
 far longer, so they are told to sleep. glibc gives memory back to the system after every step and asks
@@ -8,6 +8,10 @@ stay among them would break into pieces that nothing fits.
 
 import ctypes
 import os
+import threading
+
+FORWARD_MODE = threading.RLock()
+"""Held around every torch.func.jvp: its levels belong to the process, and two threads in them at once crash it."""
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt(3)
 

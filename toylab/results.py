@@ -1,8 +1,8 @@
 """Results: one tidy table of measurements, and its summary over seeds.
 
 results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
-noise level (empty: averaged over log-SNR, or no noise level at all), and a `set.KEY` column stands for every
-configuration key that differs from the preset.
+noise level (empty: averaged over log-SNR, or no noise level at all), nfe the steps of the samples, and a `set.KEY`
+column stands for every configuration key that differs from the preset.
 """
 
 import csv
@@ -81,19 +81,29 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
     return [[line[i] for i in used] for line in [heading, *body]]
 
 
-def interval(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> Interval | None:
+def interval(
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", nfe: int | None = None
+) -> Interval | None:
     """Mean and interval of one metric over seeds."""
-    values = by_seed(rows, method, metric, against, t)
+    values = by_seed(rows, method, metric, against, t, nfe)
     return Interval.of(values) if values else None
 
 
-def by_seed(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> list[float]:
-    """One metric of every seed in their order, parts (metric-1, metric-2 ...) averaged; empty where not measured."""
+def by_seed(
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", nfe: int | None = None
+) -> list[float]:
+    """One metric of every seed in their order, parts (metric-1, metric-2 ...) averaged; empty where not measured.
+
+    nfe: the steps of the samples; by default the study's own, whose rows stand before those of `few_steps`.
+    """
     found: dict[int, list[float]] = {}
+    steps = None if nfe is None else str(nfe)
     for row in rows:
         same = row["method"] == method and row["against"] == against and row["t"] == t
         if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
-            found.setdefault(int(row["seed"]), []).append(float(row["value"]))
+            steps = row["nfe"] if steps is None else steps
+            if row["nfe"] == steps:
+                found.setdefault(int(row["seed"]), []).append(float(row["value"]))
     return [math.fsum(values) / len(values) for _, values in sorted(found.items())]
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from toylab.distributions.base import Distribution, SingularLaw, device_of, space
 from toylab.errors import BadInput
+from toylab.process import FORWARD_MODE
 
 _NODES, _NODE_WEIGHTS = (torch.from_numpy(v / 2) for v in np.polynomial.legendre.leggauss(16))
 _NODES = _NODES + 0.5  # on [0, 1]
@@ -96,7 +97,8 @@ class Curve(Distribution):
 
     def _moving(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """γ(u) and γ'(u)."""
-        gamma, velocity = torch.func.jvp(self.points, (u,), (torch.ones_like(u),))[:2]
+        with FORWARD_MODE:
+            gamma, velocity = torch.func.jvp(self.points, (u,), (torch.ones_like(u),))[:2]
         return gamma, velocity
 
     def _nodes(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

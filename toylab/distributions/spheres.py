@@ -105,33 +105,51 @@ def bessel_quotient(kappa: Tensor, order: float) -> Tensor:
     return _BesselQuotient.apply(kappa, order)
 
 
-class _LogBessel(torch.autograd.Function):
+class _OfOrder(torch.autograd.Function):
+    """A function of κ, of one order, by its derivative `slope`: in reverse and forward mode."""
+
     @staticmethod
-    def forward(ctx: Any, kappa: Tensor, order: float) -> Tensor:
+    def slope(kappa: Tensor, order: float) -> Tensor:
+        raise NotImplementedError
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        kappa, ctx.order = inputs
         ctx.save_for_backward(kappa)
-        ctx.order = order
+        ctx.save_for_forward(kappa)
+
+    @classmethod
+    def backward(cls, ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (kappa,) = ctx.saved_tensors
+        return grads[0] * cls.slope(kappa, ctx.order), None
+
+    @classmethod
+    def jvp(cls, ctx: Any, *tangents: Any) -> Tensor:
+        (kappa,) = ctx.saved_tensors
+        return tangents[0] * cls.slope(kappa, ctx.order)
+
+
+class _LogBessel(_OfOrder):
+    @staticmethod
+    def forward(kappa: Tensor, order: float) -> Tensor:
         top, quotients = _downwards(kappa, order)
         log_top = _log_debye(kappa, top) - sum(q.log() for q in quotients[1:])
         return log_top + order * math.log(2) + math.lgamma(order + 1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (kappa,) = ctx.saved_tensors
-        return grads[0] * (kappa * bessel_quotient(kappa, ctx.order) - 1), None
+    def slope(kappa: Tensor, order: float) -> Tensor:
+        return kappa * bessel_quotient(kappa, order) - 1
 
 
-class _BesselQuotient(torch.autograd.Function):
+class _BesselQuotient(_OfOrder):
     @staticmethod
-    def forward(ctx: Any, kappa: Tensor, order: float) -> Tensor:
-        ctx.save_for_backward(kappa)
-        ctx.order = order
+    def forward(kappa: Tensor, order: float) -> Tensor:
         return _downwards(kappa, order)[1][-1]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (kappa,) = ctx.saved_tensors
-        q, above = bessel_quotient(kappa, ctx.order), bessel_quotient(kappa, ctx.order + 1)
-        return grads[0] * kappa * q * (above - q), None
+    def slope(kappa: Tensor, order: float) -> Tensor:
+        q, above = bessel_quotient(kappa, order), bessel_quotient(kappa, order + 1)
+        return kappa * q * (above - q)
 
 
 def _downwards(kappa: Tensor, order: float) -> tuple[float, list[Tensor]]:

@@ -73,12 +73,12 @@ class Laboratory:
         network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
-    def sample(self, denoiser: Denoiser) -> torch.Tensor:
-        """(M, n, d) samples; every denoiser starts from the same noise."""
+    def sample(self, denoiser: Denoiser, nfe: int | None = None) -> torch.Tensor:
+        """(M, n, d) samples, by the study's steps or `nfe`; every denoiser starts from the same noise."""
         study, noise = self.study, self.streams("sampling")
         shape = (len(self.seeds), study.samples, self.clean.dim)
         x = prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device))
-        return sample(study.sampler.bind(), denoiser, x, study.nfe, noise)
+        return sample(study.sampler.bind(), denoiser, x, nfe or study.nfe, noise)
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""
@@ -90,7 +90,8 @@ class Laboratory:
         if not study.evaluation.theory:
             return None
         law = self.clean if getattr(objective, "oracle", None) == "clean" else self.seen
-        levels = study.nfe + study.evaluation.levels + 2  # those of a walk and of the bench, and one that is drawn
+        # those of the walks and of the bench, and one that is drawn
+        levels = study.nfe + sum(study.few_steps) + study.evaluation.levels + 2
         found = GridOptimum(objective, law, self.schedule, levels=levels)
         try:
             found.solution(self.schedule.time(study.evaluation.drawn_ratio))
@@ -105,5 +106,6 @@ class Laboratory:
         ratios = torch.linspace(low, high, e.levels, dtype=torch.float64).exp().clamp(e.ratio_low, e.ratio_high)
         times = [self.schedule.time(ratio) for ratio in ratios.tolist()]
         return Bench(
-            self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact_device
-        )
+            self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact_device,
+            e.metrics, self.study.sampler.bind(),
+        )  # fmt: skip

@@ -6,7 +6,7 @@ against the same exact samples, so that differences between methods are paired.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,12 +15,16 @@ import torch
 from torch import Tensor
 
 from toylab import randomness
+from toylab.data import Finite, Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, SingularLaw
 from toylab.index import METRICS
 from toylab.metrics import Estimate
+from toylab.metrics.flow import is_deterministic
 from toylab.metrics.robustness import Modal, Region
+from toylab.metrics.support import Subspace, is_thin
 from toylab.results import Measurement
+from toylab.samplers import Walk, prior
 from toylab.schedules import Schedule
 
 THEORY = "theory"
@@ -28,8 +32,8 @@ THEORY = "theory"
 
 
 class Subject(NamedTuple):
-    """What is measured: samples (M, n, d), the denoiser they came from, if any, and the exact optimum of its
-    objective, where that is asked for and known."""
+    """What is measured: samples (M, n, d), the denoiser they came from, if any, the exact optimum of its objective,
+    where that is asked for and known, and the source of each member's training points."""
 
     name: str
     denoiser: Denoiser | None
@@ -37,11 +41,13 @@ class Subject(NamedTuple):
     sampler: str
     nfe: int
     optimum: Denoiser | None = None
+    sources: Sequence[Source] = ()
 
 
 @dataclass
 class Bench:
-    """The exact side of every comparison. contaminated is None where there is no contamination."""
+    """The exact side of every comparison. contaminated is None where there is no contamination; metrics: names of the
+    index; sampler: the study's walk, if flows are to be measured."""
 
     clean: Distribution
     contaminated: Distribution | None
@@ -51,6 +57,8 @@ class Bench:
     points: int
     pair: int
     device: torch.device
+    metrics: Sequence[str] = tuple(METRICS)
+    sampler: Walk | None = None
     _points: dict[tuple[str, float], Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -66,6 +74,32 @@ class Bench:
         except SingularLaw:
             return None
 
+    @cached_property
+    def support(self) -> Distribution | None:
+        """The clean law, if there is anything outside its support."""
+        return self.clean if is_thin(self.clean) else None
+
+    @cached_property
+    def subspace(self) -> Subspace | None:
+        """The affine subspace that holds the clean law."""
+        return Subspace.of(self.clean)
+
+    @cached_property
+    def noise(self) -> Tensor:
+        """Noise (M, n, d) for the sampler to start from, as many points as at a noise level."""
+        shape = (len(self.seeds), self.points, self.clean.dim)
+        return prior(
+            self.schedule, shape, self.streams("noise"), torch.empty(0, dtype=torch.float64, device=self.device)
+        )
+
+    @cached_property
+    def walk(self) -> Walk | None:
+        """The sampler, if it is deterministic."""
+        deterministic = self.sampler and is_deterministic(
+            self.sampler, Exact(self.clean, self.schedule), self.noise[:, :1]
+        )
+        return self.sampler if deterministic else None
+
     def streams(self, purpose: str) -> list[torch.Generator]:
         """One generator a seed, of the evaluation stream."""
         return randomness.streams(self.seeds, f"evaluation/{purpose}", self.device)
@@ -80,20 +114,25 @@ class Bench:
         return self._points[against, t]
 
 
-def measure(subject: Subject, bench: Bench) -> Iterator[Measurement]:
-    """Every metric of the index that applies, against every law it can be held against."""
-    for name in METRICS:
+def measure(subject: Subject, bench: Bench, of_samples: bool = False) -> Iterator[Measurement]:
+    """Every metric of the bench that applies, against every law it can be held against.
+
+    of_samples: those of samples alone, for samples that the subject drew in another way.
+    """
+    for name in bench.metrics:
         metric = METRICS.load(name)
         needs = _needs(metric)
+        if of_samples and "samples" not in needs:
+            continue
         for against in _references(needs, subject, bench):
-            known = _provided(name, against, subject, bench)
-            if any(known.get(need, ...) is None for need in needs):
+            known = {need: give() for need, give in _provided(name, against, subject, bench).items() if need in needs}
+            if any(value is None for value in known.values()):
                 continue
             if "t" in needs:
                 yield from _by_level(name, against, metric, known, subject, bench)
                 continue
             how = {} if subject.denoiser is None else {"sampler": subject.sampler, "nfe": subject.nfe}
-            estimate = metric(**{need: known[need] for need in needs})
+            estimate = metric(**known)
             yield from _rows(name, against, estimate, subject, bench, **how)
 
 
@@ -110,20 +149,32 @@ def _needs(metric: Callable[..., Estimate]) -> list[str]:
     return [p.name for p in parameters if p.default is p.empty or p.name == "size"]
 
 
-def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[str, Any]:
-    """What a metric can ask for, by parameter name; None where it does not exist."""
+def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[str, Callable[[], Any]]:
+    """What a metric can ask for, by parameter name, made when it does; None where it does not exist."""
     return {
-        "samples": subject.samples,
-        "denoiser": subject.denoiser,
-        "law": bench.laws.get(against),
-        "reference": subject.optimum if against == THEORY else Exact(bench.laws[against], bench.schedule),
-        "clean": bench.clean,
-        "contaminated": bench.contaminated,
-        "region": bench.region,
-        "modal_region": bench.region if isinstance(bench.clean, Modal) else None,
-        "generators": bench.streams(f"{name}/{against}"),
-        "size": bench.pair,
+        "samples": lambda: subject.samples,
+        "training": lambda: _training_points(subject.sources, bench.device),
+        "denoiser": lambda: subject.denoiser,
+        "law": lambda: bench.laws.get(against),
+        "reference": lambda: subject.optimum if against == THEORY else Exact(bench.laws[against], bench.schedule),
+        "clean": lambda: bench.clean,
+        "contaminated": lambda: bench.contaminated,
+        "region": lambda: bench.region,
+        "modal_region": lambda: bench.region if isinstance(bench.clean, Modal) else None,
+        "support": lambda: bench.support,
+        "subspace": lambda: bench.subspace,
+        "walk": lambda: bench.walk,
+        "noise": lambda: bench.noise,
+        "nfe": lambda: subject.nfe,
+        "generators": lambda: bench.streams(f"{name}/{against}"),
+        "size": lambda: bench.pair,
     }
+
+
+def _training_points(sources: Sequence[Source], device: torch.device) -> Tensor | None:
+    """(M, N, d); None where they never repeat."""
+    finite = [source.points.to(device) for source in sources if isinstance(source, Finite)]
+    return torch.stack(finite) if finite else None
 
 
 def _by_level(
@@ -135,8 +186,7 @@ def _by_level(
     points_of = against if compared else [*bench.laws][-1]  # the law that was trained on
     estimates = []
     for t in bench.times:
-        values = known | {"x_t": bench.points_at(points_of, t), "t": t}
-        estimates.append(metric(**{need: values[need] for need in needs}))
+        estimates.append(metric(**known, x_t=bench.points_at(points_of, t), t=t))
         yield from _rows(name, against, estimates[-1], subject, bench, t=t)
     yield from _rows(name, against, Estimate.average(estimates), subject, bench)
 

@@ -19,6 +19,7 @@ import torch
 
 from toylab import randomness
 from toylab.configuration import Method, Sampler, validate
+from toylab.data import Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.experiments import fields
@@ -56,11 +57,16 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
 
     def taken(source: _SampleSource) -> tuple[list[Measurement], np.ndarray]:
         """The measurements of one subject, and its samples."""
-        name, denoiser, law, optimum = source
+        name, denoiser, law, optimum, sources = source
         start = time.perf_counter()
         x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe, optimum), bench)))
+        subject = Subject(name, denoiser, x, study.sampler.name, study.nfe, optimum, sources)
+        rows = list(_until(stop, measure(subject, bench)))
+        if denoiser is not None:
+            for nfe in study.few_steps:
+                fewer = subject._replace(samples=lab.sample(denoiser, nfe), nfe=nfe)
+                rows += _until(stop, measure(fewer, bench, of_samples=True))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
@@ -97,7 +103,8 @@ class _Work:
     def __init__(self, study: Study):
         self.costs = {name: method.build().evaluations for name, method in study.objectives.items()}
         self.training = study.training.steps * sum(self.costs.values())
-        self.measuring = 100 + 0.2 * study.nfe * study.samples / study.training.batch
+        steps = study.nfe + sum(study.few_steps)
+        self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
         optima = len(self.costs) if study.evaluation.theory else 0
         self.total = self.training + self.measuring * (len(self.costs) + references + optima)
@@ -191,12 +198,14 @@ def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: thread
 
 
 class _SampleSource(NamedTuple):
-    """What samples come from: a denoiser, or else a law; and the exact optimum of the objective it was trained with."""
+    """What samples come from: a denoiser, or else a law; the exact optimum of the objective it was trained with, and
+    the training sets: for a reference those of the methods, which it never saw."""
 
     name: str
     denoiser: Denoiser | None
     law: Distribution
-    optimum: Denoiser | None = None
+    optimum: Denoiser | None
+    sources: list[Source]
 
 
 def _subjects(lab: Laboratory, folder: Run) -> list[_SampleSource]:
@@ -204,16 +213,18 @@ def _subjects(lab: Laboratory, folder: Run) -> list[_SampleSource]:
     subjects: list[_SampleSource] = []
     optima: dict[str, Denoiser] = {}
     for name, method in lab.study.objectives.items():
-        denoiser = lab.denoiser().to(lab.exact_device)
+        denoiser, objective = lab.denoiser().to(lab.exact_device), method.build()
         denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
-        optimum = lab.optimum(method.build())
+        optimum = lab.optimum(objective)
         if optimum is not None:
             optima[name] = optimum
-        subjects.append(_SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum))
-    subjects += [_SampleSource(f"optimum-{name}", optimum, lab.seen) for name, optimum in optima.items()]
+        sources = lab.sources_for(objective)
+        subjects.append(_SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum, sources))
+    unseen = lab.sources
+    subjects += [_SampleSource(f"optimum-{name}", optimum, lab.seen, None, unseen) for name, optimum in optima.items()]
     laws = {"clean": lab.clean} | ({"contaminated": lab.contaminated} if lab.contaminated is not None else {})
     for name, law in laws.items():
-        subjects.append(_SampleSource(f"exact-{name}", Exact(law, lab.schedule), law))
+        subjects.append(_SampleSource(f"exact-{name}", Exact(law, lab.schedule), law, None, unseen))
     for name, law in laws.items():
-        subjects.append(_SampleSource(f"{name}-samples", None, law))
+        subjects.append(_SampleSource(f"{name}-samples", None, law, None, unseen))
     return subjects

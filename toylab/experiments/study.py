@@ -7,19 +7,26 @@ makes laws, sources and streams of the settings, pipeline.py trains, samples and
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings
 from toylab.contamination import Contaminated
 from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
+from toylab.index import METRICS
 from toylab.training import Training
 
 REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-")
 """How the names of references begin, which no method's may."""
+
+CHEAP = (
+    "eps-mse", "leakage", "jacobian-error", "equivariance-error", "w2", "sliced-w2", "frechet", "energy-distance",
+    "outlier-mass", "mode-weight", "mode-width", "distance", "normal-std", "tangent-std",
+)  # fmt: skip
+"""What is measured unless something else is asked for."""
 
 SMOKE: dict[str, Any] = {
     "network": {"width": 32},
@@ -50,10 +57,29 @@ class Evaluation(Settings):
     pair: int = Field(1000, ge=2, le=20_000, description="points on either side of one transport problem")
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
     theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
+    metrics: list[str] = Field(list(CHEAP), description='names, or "all"; those that apply are measured')
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        """In the index's order, each once."""
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, list) or not names:
+            raise ValueError('a list of at least one metric, or "all"')
+        if names == ["all"]:
+            return list(METRICS)
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(unknown("metric", str(name), [*METRICS, "all"]))
+        return [name for name in METRICS if name in names]
 
 
 class Study(RunSettings):
-    """The settings of a study. size: training points of each seed, None for endless fresh ones."""
+    """The settings of a study.
+
+    size: training points of each seed, None for endless fresh ones; few_steps: other numbers of steps to draw samples
+    with, for the metrics of samples.
+    """
 
     law: Law = Law.model_validate("three-gaussians")
     contamination: Contamination = Contamination.model_validate("none")
@@ -64,6 +90,7 @@ class Study(RunSettings):
     training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
     nfe: int = Field(100, ge=2, le=100_000)
+    few_steps: list[Annotated[int, Field(ge=2, le=100_000)]] = Field([], max_length=64)
     samples: int = Field(4000, ge=2, le=10_000_000, description="of each seed")
     evaluation: Evaluation = Evaluation()
     seed: int = Field(0, ge=0, lt=2**53)
@@ -95,6 +122,8 @@ class Study(RunSettings):
         rates = self.training.lr
         if isinstance(rates, list) and len(rates) != self.seeds:
             raise ValueError(f"training.lr: one number, or one for each of the {self.seeds} seeds, not {len(rates)}")
+        if len({self.nfe, *self.few_steps}) <= len(self.few_steps):
+            raise ValueError(f"few_steps: numbers that differ from each other and from nfe = {self.nfe}")
         evaluation, schedule = self.evaluation, self.schedule.build()
         if not evaluation.ratio_low < evaluation.ratio_high:
             raise ValueError("evaluation: ratio_low must be below ratio_high")

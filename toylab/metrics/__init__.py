@@ -3,6 +3,7 @@
 A metric says by its parameters' names what it is computed from, and is measured wherever all of it exists:
 
     samples         (M, n, d)
+    training        the points trained on (M, N, d), where there are finitely many
     denoiser, x_t, t   a denoiser at points (M, n, d) of one time; x_t follows the law that is compared with, else
                     the contaminated law
     law             what is compared with: the clean law, then the contaminated one
@@ -10,6 +11,8 @@ A metric says by its parameters' names what it is computed from, and is measured
                     theory, the exact optimum of the subject's objective
     clean, contaminated   both at once
     region          the clean law's highest-density region; `modal_region` where that law has modes
+    support         the clean law, where its support is not all of space; subspace, the affine one that holds it
+    walk, noise, nfe   the sampler, where it is deterministic, noise (M, n, d) for it to start from, and its steps
     generators      one a member, for exact samples of the metric's own; `size`, how many of them at a time
 
 A leading M may be missing from the points, and is then missing from the result.

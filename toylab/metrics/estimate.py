@@ -27,6 +27,11 @@ class Estimate(NamedTuple):
         residual = numerator - ratio[..., None] * denominator
         return cls(ratio, residual.std(-1) / (scale.abs() * residual.shape[-1] ** 0.5))
 
+    def root(self) -> Self:
+        """The square root; standard error by the delta method. That of a 0 known exactly is 0."""
+        value = self.value.sqrt()
+        return type(self)(value, torch.where(self.stderr == 0, 0.0, self.stderr / (2 * value)))
+
     @classmethod
     def average(cls, estimates: list[Self]) -> Self:
         """The mean of independent estimates."""

@@ -63,9 +63,7 @@ def mode_width(samples: Tensor, modal_region: Region) -> Estimate:
     x = torch.where(r.sum(-2)[..., None] > 0, samples.double(), 0.0)
     centres = torch.einsum("...kn,...nd->...kd", r, x) / r.sum(-1)[..., None]
     deviation = (x[..., None, :, :] - centres[..., None, :]).square().mean(-1)
-    variance = Estimate.of_ratio(r * deviation, r)
-    width = variance.value.sqrt()
-    return Estimate(width, variance.stderr / (2 * width))
+    return Estimate.of_ratio(r * deviation, r).root()
 
 
 def _responsibilities(samples: Tensor, region: Region) -> tuple[Tensor, Tensor]:

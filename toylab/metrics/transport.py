@@ -1,43 +1,75 @@
-"""Wasserstein distances between samples and a law, with their floor.
+"""Wasserstein distances between samples and a law, and their relatives, all in units of x.
 
-Two finite samples of one law are never at distance zero, so a distance is read beside its *floor*: the same
-metric between two fresh exact samples of the same size.
+Their values depend on the size of the groups compared and are biased upwards: see groups.py for the floor they are
+read beside. The cost is the Euclidean distance (w1) or its square (the others).
 """
 
+import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
+from toylab import randomness
 from toylab.distributions import Distribution
 from toylab.metrics.estimate import Estimate
+from toylab.metrics.groups import PAIR, Pair, compared, distances, typical_distance
 from toylab.randomness import Generators
-
-PAIR = 1000
-"""Points on either side of one optimal transport problem."""
 
 
 def w2(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR) -> Estimate:
     """Wasserstein-2 distance of samples (M, n, d) or (n, d) to the law, in units of x.
 
-    The n samples are cut into n/size disjoint groups, each compared with `size` fresh exact samples by exact
-    optimal transport (POT's network simplex); value and standard error are over the groups. The value
-    depends on the size and is biased upwards: compare it with `w2_floor` of the same size.
+    Mean and standard error over groups of `size`, by exact optimal transport (POT's network simplex); compare it with
+    `w2_floor` of the same size.
     """
-    members = samples if samples.ndim == 3 else samples[None]
-    size = min(size, members.shape[1])
-    groups = members.shape[1] // size
-    if generators is None or isinstance(generators, torch.Generator):
-        generators = [generators] * len(members)  # type: ignore[list-item]
-    pairs = [
-        (x.double(), law.sample(size, g).to(x.device))
-        for member, g in zip(members, generators, strict=True)
-        for x in member[: groups * size].split(size)
-    ]
-    with ThreadPoolExecutor() as pool:  # POT solves without holding the interpreter's lock
-        distances = list(pool.map(lambda pair: w2_between(*pair), pairs))
-    table = torch.tensor(distances, dtype=torch.float64).reshape(len(members), groups)
-    return Estimate.of_mean(table if samples.ndim == 3 else table[0])
+    return compared(lambda x, y, _: w2_between(x, y), samples, law, generators, size, _side_by_side)
+
+
+def w1(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR) -> Estimate:
+    """Wasserstein-1 distance of samples (M, n, d) or (n, d) to the law, in units of x; otherwise as `w2`."""
+    return compared(lambda x, y, _: w1_between(x, y), samples, law, generators, size, _side_by_side)
+
+
+def sliced_w2(
+    samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, projections: int = 200
+) -> Estimate:
+    """Sliced Wasserstein-2 distance in units of x, (E_θ W2²(⟨θ, x⟩, ⟨θ, y⟩))^½ over directions θ uniform on the sphere.
+
+    Each group has `projections` directions of its own, so that the standard error holds their noise as well. A shift
+    by m is seen as |m|/√d. (Bonneel et al. 2015, Journal of Mathematical Imaging and Vision 51.)
+    """
+
+    def distance(x: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return sliced_w2_between(x, y, _directions(projections, x, g))
+
+    return compared(distance, samples, law, generators, size)
+
+
+def sinkhorn(
+    samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, blur: float = 0.05
+) -> Estimate:
+    """Root of the debiased Sinkhorn divergence, in units of x, for a squared Euclidean cost.
+
+        S = OT_ε(x, y) - ½ OT_ε(x, x) - ½ OT_ε(y, y),    OT_ε(x, y) = min_P ⟨P, C⟩ + ε KL(P ‖ a ⊗ b)
+
+    ε is `blur` times the squared median distance of two points of the law, the same for all that is compared with it;
+    NaN where that is 0. S = |m|² for a shift by m; ε → 0 is W2². (Feydy et al., arXiv:1810.08278.)
+    """
+    reg = blur * typical_distance(law) ** 2
+    return compared(lambda x, y, _: sinkhorn_between(x, y, reg).sqrt(), samples, law, generators, size)
+
+
+def frechet(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR) -> Estimate:
+    """Fréchet distance: W2 of the Gaussians with the mean and covariance of either side, in units of x.
+
+        W2² = |m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁^½ C₂ C₁^½)^½)
+
+    Blind to all beyond two moments. Both sides are samples, so that it exists for every law; mean and standard error
+    over groups of `size`. FID is its square, on features (Heusel et al., arXiv:1706.08500).
+    """
+    return compared(lambda x, y, _: frechet_between(x, y), samples, law, generators, size)
 
 
 def w2_floor(law: Distribution, generator: torch.Generator, size: int = PAIR, pairs: int = 20) -> Estimate:
@@ -47,10 +79,87 @@ def w2_floor(law: Distribution, generator: torch.Generator, size: int = PAIR, pa
 
 def w2_between(x: Tensor, y: Tensor) -> float:
     """Wasserstein-2 distance of two equally weighted samples (n, d) and (m, d), exact."""
+    return _transported(x, y, "sqeuclidean") ** 0.5
+
+
+def w1_between(x: Tensor, y: Tensor) -> float:
+    """Wasserstein-1 distance of two equally weighted samples (n, d) and (m, d), exact."""
+    return _transported(x, y, "euclidean")
+
+
+def sliced_w2_between(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
+    """Sliced W2 of two samples (n, d) of one size along unit vectors (L, d): on a line, sorted points are matched."""
+    projected = [(points @ directions.mT).sort(0).values for points in (x, y)]
+    return (projected[0] - projected[1]).square().mean().sqrt()
+
+
+def sinkhorn_between(x: Tensor, y: Tensor, reg: float) -> Tensor:
+    """Debiased Sinkhorn divergence S_ε of two samples (n, d) and (m, d), at least 0, in squared units of x."""
+    own = 0.5 * (entropic_cost(x, x, reg) + entropic_cost(y, y, reg))
+    return (entropic_cost(x, y, reg) - own).clamp(min=0)
+
+
+def entropic_cost(x: Tensor, y: Tensor, reg: float, tolerance: float = 1e-6, steps: int = 2000) -> Tensor:
+    """OT_ε of two equally weighted samples, ε = reg: NaN where reg is 0, or `steps` steps do not reach the tolerance.
+
+    Sinkhorn's algorithm on the dual potentials, in logarithms, both moved half-way at once (which for x = y converges
+    in few steps). Stops where no potential moves by more than `tolerance` times ε; the dual value is then off by the
+    square of that.
+    """
+    cost = distances(x, y).square()
+    if not reg > 0:
+        return torch.full_like(cost[0, 0], torch.nan)
+    start = max(reg, float(cost.max()))
+    f, g = torch.zeros_like(cost[:, 0]), torch.zeros_like(cost[0])
+    for step in range(steps):
+        eps = max(reg, start * 0.5**step)  # from a large ε down: then its own takes few steps
+        new_f, new_g = _softmin(cost - g, eps), _softmin(cost.mT - f, eps)
+        moved = torch.maximum((new_f - f).abs().max(), (new_g - g).abs().max())
+        if eps == reg and float(moved) <= tolerance * reg:
+            return new_f.mean() + g.mean()
+        f, g = (f + new_f) / 2, (g + new_g) / 2
+    return torch.full_like(cost[0, 0], torch.nan)
+
+
+def frechet_between(x: Tensor, y: Tensor) -> Tensor:
+    """Fréchet distance of two samples (n, d) and (m, d)."""
+    (m1, c1), (m2, c2) = ((points.mean(0), _covariance(points)) for points in (x, y))
+    root1, root2 = _root(c1), _root(c2)
+    overlap = torch.linalg.svdvals(root1 @ root2).sum()  # tr (C₁^½ C₂ C₁^½)^½, without a root of a rounded 0
+    return ((m1 - m2).square().sum() + c1.trace() + c2.trace() - 2 * overlap).clamp(min=0).sqrt()
+
+
+def _transported(x: Tensor, y: Tensor, metric: str) -> float:
+    """The least mean cost."""
     import ot
 
     if not bool(x.isfinite().all() and y.isfinite().all()):
         return float("nan")
     centre = x.mean(0)  # distances are computed by expanding the square, which cancels far from the origin
-    cost = ot.dist((x - centre).cpu().numpy(), (y - centre).cpu().numpy())  # squared Euclidean
-    return float(ot.emd2([], [], cost, numItermax=10_000_000)) ** 0.5
+    cost = ot.dist((x - centre).cpu().numpy(), (y - centre).cpu().numpy(), metric=metric)
+    return float(ot.emd2([], [], cost, numItermax=10_000_000))
+
+
+def _side_by_side(value: Callable[[Pair], Tensor], pairs: list[Pair]) -> Iterable[Tensor]:
+    with ThreadPoolExecutor() as pool:  # POT solves without holding the interpreter's lock
+        return list(pool.map(value, pairs))
+
+
+def _directions(count: int, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Unit vectors (count, d)."""
+    z = randomness.randn((count, x.shape[-1]), generator, x)
+    return z / z.norm(dim=-1, keepdim=True)
+
+
+def _softmin(cost: Tensor, eps: float) -> Tensor:
+    """-ε log mean_j exp(-c_ij/ε)."""
+    return -eps * ((cost / -eps).logsumexp(-1) - math.log(cost.shape[-1]))
+
+
+def _covariance(x: Tensor) -> Tensor:
+    return torch.atleast_2d(x.mT.cov())
+
+
+def _root(cov: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(cov)
+    return vectors * values.clamp(min=0).sqrt() @ vectors.mT
