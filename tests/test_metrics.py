@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -18,8 +19,16 @@ from toylab.metrics import Estimate
 from toylab.metrics.robustness import Region, mode_weight, mode_width, outlier_mass
 from toylab.metrics.score import eps_mse, leakage
 from toylab.metrics.smoothness import eps_jacobian, jacobian_error
+from toylab.metrics.support import Subspace
 from toylab.metrics.transport import w2, w2_between, w2_floor
+from toylab.samplers import ddim
 from toylab.schedules import DDPM
+
+
+def needs(name: str) -> Collection[str]:
+    """What a metric is computed from."""
+    return inspect.signature(METRICS.load(name)).parameters
+
 
 CLEAN = three_gaussians()
 SEEN = outliers(CLEAN, 0.1)
@@ -38,31 +47,58 @@ def noised(law, n: int = 500, members: int = 2) -> torch.Tensor:
     return alpha * x0 + sigma * torch.randn(x0.shape, dtype=torch.float64, generator=g)
 
 
+def measured(name: str, region: Region, members: slice | int = slice(None), **changed: object) -> Estimate:
+    """A metric of the contaminated law's samples and exact denoiser, two members, with what is `changed`."""
+    seeds = range(2)[members] if isinstance(members, slice) else [members]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    drawn = SEEN.sample(2000, torch.Generator().manual_seed(1)).reshape(2, 1000, 2)
+    values = {
+        "denoiser": Exact(SEEN, DDPM()), "x_t": noised(SEEN)[members], "t": T, "law": CLEAN, "clean": CLEAN,
+        "reference": Exact(CLEAN, DDPM()), "contaminated": SEEN, "samples": drawn[members, :500],
+        "training": drawn[members, 500:], "region": region, "modal_region": region, "support": Box([-1] * 2, [1] * 2),
+        "subspace": Subspace(torch.tensor([[0.6], [0.8]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)),
+        "walk": ddim, "noise": drawn[members, :50], "nfe": 5,
+        "generators": generators if isinstance(members, slice) else generators[0], "size": 100,
+    } | changed  # fmt: skip
+    metric = METRICS.load(name)
+    return metric(**{need: values[need] for need in inspect.signature(metric).parameters if need in values})
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_contract(name: str, region: Region):
     """Every metric gives an Estimate with a leading axis of members, and without members its first entry."""
-    metric = METRICS.load(name)
-    samples = SEEN.sample(1000, torch.Generator().manual_seed(1)).reshape(2, 500, 2)
-
-    def values(members: slice | int) -> dict[str, object]:
-        seeds = range(2)[members] if isinstance(members, slice) else [members]
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return {
-            "denoiser": Exact(SEEN, DDPM()), "x_t": noised(SEEN)[members], "t": T, "law": CLEAN, "clean": CLEAN,
-            "reference": Exact(CLEAN, DDPM()), "contaminated": SEEN, "samples": samples[members],
-            "region": region, "modal_region": region,
-            "generators": generators if isinstance(members, slice) else generators[0], "size": 100,
-        }  # fmt: skip
-
-    needs = inspect.signature(metric).parameters
-    both, first = (metric(**{need: values(members)[need] for need in needs}) for members in (slice(None), 0))
+    both, first = (measured(name, region, members) for members in (slice(None), 0))
     assert isinstance(both, Estimate)
     assert both.value.shape == both.stderr.shape
     assert len(both.value) == 2
     assert both.value.dtype == torch.float64
-    assert (both.stderr >= 0).all()
+    assert (both.stderr.isnan() if name == "lipschitz" else both.stderr >= 0).all()
+    assert both.value.isfinite().all()
     torch.testing.assert_close(both.value[0], first.value)
-    torch.testing.assert_close(both.stderr[0], first.stderr)
+    torch.testing.assert_close(both.stderr[0], first.stderr, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if "samples" in needs(name)])
+def test_metrics_of_samples_do_not_ask_for_their_order(name: str, region: Region):
+    """With one group, so that order is all that is changed."""
+    x = SEEN.sample(100, torch.Generator().manual_seed(1))[None]
+    shuffled = x[:, torch.randperm(100, generator=torch.Generator().manual_seed(2))]
+    own, other = (measured(name, region, slice(1), samples=s) for s in (x, shuffled))
+    torch.testing.assert_close(own.value, other.value)
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if "samples" in needs(name)])
+def test_samples_that_are_not_finite_do_not_pass_for_good_ones(name: str, region: Region):
+    """NaN, or what it says of them: they are outliers, without a mode, and no duplicates."""
+    x = CLEAN.sample(200, torch.Generator().manual_seed(1))[None].repeat(2, 1, 1)
+    x[0, 3], x[0, 4, 1] = torch.nan, torch.inf
+    found = measured(name, region, samples=x).value[0]
+    if name in {"mode-weight", "mode-width", "duplicate-share"}:
+        assert found.isfinite().all()
+    elif name == "outlier-mass":
+        assert float(found) >= 2 / 200
+    else:
+        assert not found.isfinite().any()
 
 
 def test_errors_of_the_exact_denoiser_vanish():

@@ -4,7 +4,6 @@ Their values depend on the size of the groups compared and are biased upwards: s
 read beside. The cost is the Euclidean distance (w1) or its square (the others).
 """
 
-import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from toylab import randomness
 from toylab.distributions import Distribution
+from toylab.metrics.entropic import sinkhorn_between
 from toylab.metrics.estimate import Estimate
-from toylab.metrics.groups import PAIR, Pair, compared, distances, typical_distance
+from toylab.metrics.groups import PAIR, Pair, compared, typical_distance
 from toylab.randomness import Generators
 
 
@@ -55,7 +55,8 @@ def sinkhorn(
         S = OT_ε(x, y) - ½ OT_ε(x, x) - ½ OT_ε(y, y),    OT_ε(x, y) = min_P ⟨P, C⟩ + ε KL(P ‖ a ⊗ b)
 
     ε is `blur` times the squared median distance of two points of the law, the same for all that is compared with it;
-    NaN where that is 0. S = |m|² for a shift by m; ε → 0 is W2². (Feydy et al., arXiv:1810.08278.)
+    NaN where that is 0. S = |m|² for a shift by m, W2² as ε → 0. Converged (entropic.py), mean and standard error over
+    groups of `size`. (Feydy et al., arXiv:1810.08278.)
     """
     reg = blur * typical_distance(law) ** 2
     return compared(lambda x, y, _: sinkhorn_between(x, y, reg).sqrt(), samples, law, generators, size)
@@ -93,34 +94,6 @@ def sliced_w2_between(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     return (projected[0] - projected[1]).square().mean().sqrt()
 
 
-def sinkhorn_between(x: Tensor, y: Tensor, reg: float) -> Tensor:
-    """Debiased Sinkhorn divergence S_ε of two samples (n, d) and (m, d), at least 0, in squared units of x."""
-    own = 0.5 * (entropic_cost(x, x, reg) + entropic_cost(y, y, reg))
-    return (entropic_cost(x, y, reg) - own).clamp(min=0)
-
-
-def entropic_cost(x: Tensor, y: Tensor, reg: float, tolerance: float = 1e-6, steps: int = 2000) -> Tensor:
-    """OT_ε of two equally weighted samples, ε = reg: NaN where reg is 0, or `steps` steps do not reach the tolerance.
-
-    Sinkhorn's algorithm on the dual potentials, in logarithms, both moved half-way at once (which for x = y converges
-    in few steps). Stops where no potential moves by more than `tolerance` times ε; the dual value is then off by the
-    square of that.
-    """
-    cost = distances(x, y).square()
-    if not reg > 0:
-        return torch.full_like(cost[0, 0], torch.nan)
-    start = max(reg, float(cost.max()))
-    f, g = torch.zeros_like(cost[:, 0]), torch.zeros_like(cost[0])
-    for step in range(steps):
-        eps = max(reg, start * 0.5**step)  # from a large ε down: then its own takes few steps
-        new_f, new_g = _softmin(cost - g, eps), _softmin(cost.mT - f, eps)
-        moved = torch.maximum((new_f - f).abs().max(), (new_g - g).abs().max())
-        if eps == reg and float(moved) <= tolerance * reg:
-            return new_f.mean() + g.mean()
-        f, g = (f + new_f) / 2, (g + new_g) / 2
-    return torch.full_like(cost[0, 0], torch.nan)
-
-
 def frechet_between(x: Tensor, y: Tensor) -> Tensor:
     """Fréchet distance of two samples (n, d) and (m, d)."""
     (m1, c1), (m2, c2) = ((points.mean(0), _covariance(points)) for points in (x, y))
@@ -149,11 +122,6 @@ def _directions(count: int, x: Tensor, generator: torch.Generator) -> Tensor:
     """Unit vectors (count, d)."""
     z = randomness.randn((count, x.shape[-1]), generator, x)
     return z / z.norm(dim=-1, keepdim=True)
-
-
-def _softmin(cost: Tensor, eps: float) -> Tensor:
-    """-ε log mean_j exp(-c_ij/ε)."""
-    return -eps * ((cost / -eps).logsumexp(-1) - math.log(cost.shape[-1]))
 
 
 def _covariance(x: Tensor) -> Tensor:
