@@ -29,7 +29,7 @@ app = typer.Typer(
 
 _SECTIONS = (
     index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
-    index.SCHEDULES, index.SAMPLERS, index.METRICS,
+    index.SCHEDULES, index.SAMPLERS, index.ATTACKS, index.AIMS, index.METRICS,
 )  # fmt: skip
 
 # typer carries a click of its own in new releases and uses the package of that name in old ones

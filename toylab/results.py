@@ -1,8 +1,9 @@
 """Results: one tidy table of measurements, and its summary over seeds.
 
 results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
-noise level (empty: averaged over log-SNR, or no noise level at all), and a `set.KEY` column stands for every
-configuration key that differs from the preset.
+noise level (empty: averaged over log-SNR, or no noise level at all). `attack`, `place` and `budget` (in units of noise)
+say under which attack on the sampling trajectory a number was measured, and are empty elsewhere. A `set.KEY` column
+stands for every configuration key that differs from the preset.
 """
 
 import csv
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 COLUMNS = (
-    "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "value", "stderr",
+    "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "attack", "place", "budget",
+    "value", "stderr",
 )  # fmt: skip
 
 Row = dict[str, str]
@@ -30,6 +32,25 @@ class Measurement(NamedTuple):
     t: float | None = None
     sampler: str = ""
     nfe: int | None = None
+    attack: str = ""
+    place: str = ""
+    budget: float | None = None
+
+
+class Conditions(NamedTuple):
+    """Under which attack, as rows have it; without one by default."""
+
+    attack: str = ""
+    place: str = ""
+    budget: str = ""
+
+    @classmethod
+    def of(cls, row: Row) -> "Conditions":
+        """Those of a row."""
+        return cls(row["attack"], row["place"], row["budget"])
+
+
+UNATTACKED = Conditions()
 
 
 def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed: Mapping[str, object]) -> str:
@@ -45,8 +66,8 @@ def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed:
 
 
 def from_csv(text: str) -> list[Row]:
-    """The rows of results.csv, as text."""
-    return list(csv.DictReader(io.StringIO(text)))
+    """The rows of results.csv, as text; columns that an older table lacks are empty."""
+    return [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(io.StringIO(text))]
 
 
 class Interval(NamedTuple):
@@ -110,11 +131,13 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
     return [[line[i] for i in used] for line in [heading, *body]]
 
 
-def interval(rows: Sequence[Row], method: str, metric: str, against: str, t: str = "") -> Interval | None:
+def interval(
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", under: Conditions = UNATTACKED
+) -> Interval | None:
     """Mean and interval of one metric over seeds, parts of one seed (metric-1, metric-2 ...) averaged first."""
     by_seed: dict[str, list[float]] = {}
     for row in rows:
-        same = row["method"] == method and row["against"] == against and row["t"] == t
+        same = (row["method"], row["against"], row["t"], Conditions.of(row)) == (method, against, t, under)
         if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
             by_seed.setdefault(row["seed"], []).append(float(row["value"]))
     return Interval.of([math.fsum(v) / len(v) for v in by_seed.values()]) if by_seed else None

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from toylab.distributions import Distribution
-from toylab.figures import study
+from toylab.figures import attacks, study
 from toylab.figures.laws import portrait
 from toylab.figures.style import STYLE, save
 from toylab.runs import Run
@@ -21,6 +21,8 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "outlier-mass": study.outlier_mass,
     "score-field": study.score_field,
     "what-is-learned": study.what_is_learned,
+    "attack-displacement": attacks.displacement,
+    "attack-outlier-mass": attacks.outlier_mass,
 }
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 

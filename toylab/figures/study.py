@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.experiments.study import REFERENCES
-from toylab.figures.style import LONGEST, arrows, frame, panels
+from toylab.figures.style import LONGEST, arrows, colour, frame, panels
 from toylab.results import Row, interval
 from toylab.runs import Run
 
@@ -30,9 +29,9 @@ def samples(run: Run) -> Figure:
         x = points[0]
         beyond = float(np.mean(~(np.abs(x) <= reach).all(1)))
         if dim == 1:
-            _histogram(ax, x[:, 0], grid, reach, _colour(name, list(stored)))
+            _histogram(ax, x[:, 0], grid, reach, colour(name, list(stored)))
         else:
-            _scatter(ax, x, grid, reach, _colour(name, list(stored)))
+            _scatter(ax, x, grid, reach, colour(name, list(stored)))
         ax.set_title(name + (f"\n{100 * beyond:.0f} % outside the frame" if beyond > 0.005 else ""))
     return figure
 
@@ -55,9 +54,9 @@ def score_error(run: Run) -> Figure:
             if not (means > 1e-9).any():
                 continue  # the law's own score has no error to draw
             style = "--" if name.startswith(REFERENCES) else "-"
-            ax.plot(ratios, means, style, color=_colour(name, everyone), lw=1.2, label=name)
+            ax.plot(ratios, means, style, color=colour(name, everyone), lw=1.2, label=name)
             low, high = np.maximum(means - np.nan_to_num(half), means / 10), means + np.nan_to_num(half)
-            ax.fill_between(ratios, low, high, color=_colour(name, everyone), alpha=0.2, lw=0)
+            ax.fill_between(ratios, low, high, color=colour(name, everyone), alpha=0.2, lw=0)
         ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=_AGAINST[law])
     axes[0][0].set_ylabel("mean squared error of ε")
     handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
@@ -74,7 +73,7 @@ def outlier_mass(run: Run) -> Figure:
     for y, name in enumerate(reversed(names)):
         found = interval(rows, name, "outlier-mass", "clean")
         if found is not None:
-            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=_colour(name, names), lw=1.2)
+            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
         own = interval(rows, name, "outlier-mass", "clean")
         if own is not None:
@@ -96,10 +95,10 @@ def score_field(run: Run) -> Figure | None:
     for ax, (name, score) in zip(axes, scores.items(), strict=False):
         if x.shape[1] == 1:
             ax.plot(x[:, 0], scores["exact-clean"][:, 0], color="0.6", lw=2)
-            ax.plot(x[:, 0], score[:, 0], color=_colour(name, _methods(run.rows)), lw=1)
+            ax.plot(x[:, 0], score[:, 0], color=colour(name, _methods(run.rows)), lw=1)
         else:
             _density(ax, grid)
-            arrows(ax, x, score, color=_colour(name, _methods(run.rows)))
+            arrows(ax, x, score, color=colour(name, _methods(run.rows)))
             frame(ax)
         ax.set_title(name)
     cut = f", arrows cut at {LONGEST:g}" if x.shape[1] == 2 else ""
@@ -123,12 +122,12 @@ def what_is_learned(run: Run) -> Figure | None:
         shown: list[tuple[str, str | tuple[float, ...], str, float]] = [
             (seen, "0.7", "-", 2.5),
             ("exact-clean", "0.5", ":", 1.0),
-            (name, _colour(name, everyone), "-", 1.6),
+            (name, colour(name, everyone), "-", 1.6),
             (f"optimum-{name}", "black", "--", 0.8),
         ]
-        for line, colour, style, width in shown:
+        for line, shade, style, width in shown:
             for ax, base in ((above, 0.0), (below, eps[seen])):
-                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=colour, lw=width)
+                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=shade, lw=width)
         above.set_title(name)
         below.set_xlabel("x_t / α")
     most = max(np.abs(eps[f"optimum-{name}"] - eps[seen]).max() for name in names)
@@ -166,14 +165,3 @@ def _density(ax: Axes, grid: dict[str, np.ndarray]) -> None:
 
 def _methods(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["method"] for row in rows))
-
-
-def _colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours in the order of the
-    run."""
-    name = name.removeprefix("optimum-")
-    if name.startswith(REFERENCES):
-        return (0.45, 0.45, 0.45)
-    palette = sns.color_palette("colorblind")
-    trained = [n for n in everyone if not n.startswith(REFERENCES)]
-    return tuple(palette[trained.index(name) % len(palette)])

@@ -1,11 +1,15 @@
 """What all figures share: style, panels, frames, arrows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from toylab.experiments.study import REFERENCES
 
 STYLE: Any = {
     "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
@@ -13,6 +17,7 @@ STYLE: Any = {
 }  # fmt: skip
 LONGEST = 3.0
 """Arrows of a score field are cut at this length, in units of 1/σ."""
+_KNOWN = ("ddpm", "robust-ran", "robust-adv", "invariance", "robust-ran-flat", "robust-adv-flat")
 _COLUMNS = 5
 _PANEL = 1.4  # inches
 
@@ -45,3 +50,14 @@ def arrows(ax: Axes, x: np.ndarray, score: np.ndarray, **style: Any) -> None:
     length = np.linalg.norm(score, axis=1, keepdims=True)
     cut = score * np.minimum(1, LONGEST / np.maximum(length, 1e-12))
     ax.quiver(*x.T, *cut.T, scale=40, width=0.007, rasterized=True, **style)
+
+
+def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
+    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours: the same for a
+    known one in every figure, then in the order of the run."""
+    name = name.removeprefix("optimum-")
+    if name.startswith(REFERENCES):
+        return (0.45, 0.45, 0.45)
+    palette = sns.color_palette("colorblind")
+    order = [*_KNOWN, *(n for n in everyone if n not in _KNOWN and not n.startswith(REFERENCES))]
+    return tuple(palette[order.index(name) % len(palette)])
