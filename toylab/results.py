@@ -131,6 +131,22 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
     return [[line[i] for i in used] for line in [heading, *body]]
 
 
+def attacked_summary(rows: Sequence[Row], metric: str = "displacement") -> list[list[str]]:
+    """Heading, then one line an attack and place, a column a method: `metric` at the largest budget, mean and 95 %
+    interval over seeds; empty where nothing was attacked."""
+    rows = [row for row in rows if row["attack"] and row["metric"] == metric]
+    if not rows:
+        return []
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    largest = max((row["budget"] for row in rows), key=float)
+    conditions = dict.fromkeys(Conditions.of(row) for row in rows if row["budget"] == largest)
+    body = [
+        [under.attack, under.place, *(str(interval(rows, method, metric, "clean", under=under)) for method in methods)]
+        for under in conditions
+    ]
+    return [["attack", "place", *methods], *body]
+
+
 def interval(
     rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", under: Conditions = UNATTACKED
 ) -> Interval | None:

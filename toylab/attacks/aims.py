@@ -11,6 +11,7 @@ from torch import Tensor
 from toylab.distributions import Distribution, SingularLaw
 from toylab.distributions.base import space
 from toylab.errors import BadInput
+from toylab.perturbations import at_least_zero
 
 Aim = Callable[[Tensor, Tensor], Tensor]
 """(ends (M, n, d), ends without attack (M, n, d)) -> heights (M, n), differentiable in the first."""
@@ -21,10 +22,16 @@ def displacement(law: Distribution | None = None) -> Aim:
     return lambda ends, unattacked: (ends - unattacked).square().sum(-1)
 
 
-def leave_support(law: Distribution) -> Aim:
-    """Leave the law: -log p(x_0), in nats, or the distance to the support where there is no density to follow."""
-    if has_density_everywhere(law):
-        return lambda ends, _: -law.log_prob(ends)
+def leave_support(law: Distribution, std: float = 0.0) -> Aim:
+    """Leave the law: -log p(x_0) of the law with Gaussian noise of `std` added, in nats.
+
+    Without noise, and where log p is not finite on all of R^d, the distance to the support stands for it; inside a
+    thick support, such as a box, that is flat, and an ascent does not find the way out: there std should be positive.
+    Raises BadInput unless std is finite and at least 0.
+    """
+    at_least_zero("std", std)
+    if std > 0 or has_density_everywhere(law):
+        return lambda ends, _: -law.log_prob(ends, 1.0, std)
     return lambda ends, _: law.distance(ends)
 
 
