@@ -79,9 +79,16 @@ def moved(attack: Attack, on: Victim, threat: Threat, aim=None) -> Tensor:
     return (ends[0] - ends[1]).norm(dim=-1)
 
 
-@pytest.mark.parametrize("walk", [ddim, ddpm, partial(ddim, eta=0.5)])
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize(
+    ("walk", "place", "norm"),
+    [
+        (ddim, "start", "l2"),
+        (ddim, MIDDLE, "linf"),
+        (ddim, "every", "linf"),
+        (ddpm, "every", "l2"),
+        (partial(ddim, eta=0.5), MIDDLE, "linf"),
+    ],
+)
 def test_budget_0_is_clean_sampling_bit_for_bit(walk: Walk, place, norm: Norm):
     denoiser, x = network(2), noise().float()
     on, threat = Victim(walk, denoiser, x, NFE), Threat(0.0, norm, place)
@@ -92,9 +99,17 @@ def test_budget_0_is_clean_sampling_bit_for_bit(walk: Walk, place, norm: Norm):
         assert torch.equal(on.end(omega, threat.steps(on.times), streams(2, "judge")), clean)
 
 
-@pytest.mark.parametrize(("walk", "eta"), [(ddim, 0.0), (ddpm, 1.0)])
-@pytest.mark.parametrize("schedule", [DDPM(), VE()], ids=["ddpm", "ve"])
-@pytest.mark.parametrize("ratio", ["start", 1.0, "every"])
+@pytest.mark.parametrize(
+    ("walk", "eta", "schedule", "ratio"),
+    [
+        (ddim, 0.0, DDPM(), "start"),
+        (ddim, 0.0, DDPM(), 1.0),
+        (ddim, 0.0, DDPM(), "every"),
+        (ddim, 0.0, VE(), "every"),
+        (ddpm, 1.0, DDPM(), "every"),
+        (ddpm, 1.0, VE(), 1.0),
+    ],
+)
 def test_the_worst_l2_pushes_of_an_affine_flow(walk: Walk, eta: float, schedule: Schedule, ratio):
     """They lie along the widest axis: x_0 moves by r√d Σ_t σ_t a_t, a_t the largest slope of what remains."""
     place = ratio if isinstance(ratio, str) else schedule.time(ratio)
@@ -164,7 +179,11 @@ def test_greedy_climbs_at_the_state_it_has_reached():
 
 @pytest.mark.parametrize(
     ("law", "norm"),
-    [(three_gaussians(), "linf"), (three_gaussians(), "l2"), (outliers(three_gaussians(), 0.1), "l2")],
+    [
+        (three_gaussians(), "linf"),
+        (three_gaussians(), "l2"),
+        pytest.param(outliers(three_gaussians(), 0.1), "l2", marks=pytest.mark.slow),
+    ],
     ids=["clean-linf", "clean-l2", "contaminated-l2"],
 )
 def test_ascent_finds_what_brute_force_finds(law, norm: Norm):
@@ -190,9 +209,9 @@ def test_leaving_a_round_gaussian_goes_straight_out():
     on, threat = victim(law), Threat(0.3, "l2", "start")
     a = slopes(torch.tensor([0.25], dtype=torch.float64), on.times, DDPM(), 0.0)[0]
     far = a * (on.x.norm(dim=-1) + float(DDPM()(1.0)[1]) * 0.3 * math.sqrt(2))
-    omega = Adaptive(60, checkpoint=False)(on, threat, leave_support(law), streams(2))
+    omega = Adaptive(40, checkpoint=False)(on, threat, leave_support(law), streams(2))
     ends = on.end(omega, [0], None)
-    torch.testing.assert_close(ends.norm(dim=-1), far, rtol=1e-4, atol=0)
+    torch.testing.assert_close(ends.norm(dim=-1), far, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -202,13 +221,13 @@ def test_leaving_a_round_gaussian_goes_straight_out():
 )
 def test_laws_without_a_density_everywhere_are_left_all_the_same(law, std: float):
     """By distance where the support is thin, by the density of the blurred law from inside a box."""
-    x, aim = noise(1, 10, law.dim), leave_support(law, std)
+    x, aim = noise(1, 6, law.dim), leave_support(law, std)
     on, threat = Victim(ddim, Exact(outliers(law, 0.2, -3.0, 3.0), DDPM()), x, NFE), Threat(0.3, "linf", "every")
-    omega = Adaptive(5, checkpoint=False)(on, threat, aim, streams(1))
+    omega = Adaptive(3, 1.0, checkpoint=False)(on, threat, aim, streams(1))
     attacked, clean = (on.end(o, range(NFE), None) for o in (omega, torch.zeros_like(omega)))
     expected = law.distance(attacked) if std == 0 else -law.log_prob(attacked, 1.0, std)
     assert torch.equal(aim(attacked, clean), expected)
-    assert float((law.distance(attacked) - law.distance(clean)).mean()) > 0.3
+    assert float((law.distance(attacked) - law.distance(clean)).mean()) > 0.2
 
 
 def test_targets_are_reached_where_they_can_be():
@@ -278,7 +297,7 @@ def test_what_is_kept_of_a_step_does_not_depend_on_the_network():
 def test_averaging_over_noises_finds_pushes_that_hold_on_fresh_ones():
     """Towards one mode, by ancestral sampling: pushes found on one noise stop where that noise is brought there, and
     others are not. Paired, by 4 standard errors."""
-    x, law = noise(1, 150), three_gaussians()
+    x, law = noise(1, 100), three_gaussians()
     on, threat, aim = victim(law, ddpm, x), Threat(0.2, "linf", "every"), target_mode(law, 1)
 
     def judged(attack: Adaptive) -> Tensor:
@@ -286,22 +305,22 @@ def test_averaging_over_noises_finds_pushes_that_hold_on_fresh_ones():
         with torch.no_grad():
             return Hill(on, threat, aim, 16, streams(1, "fresh")).height(omega)[0]
 
-    gain = judged(Adaptive(6, draws=6, checkpoint=False)) - judged(Adaptive(6, checkpoint=False))
-    assert float(gain.mean()) > 4 * float(gain.std()) / math.sqrt(150)
+    gain = judged(Adaptive(6, draws=5, checkpoint=False)) - judged(Adaptive(6, checkpoint=False))
+    assert float(gain.mean()) > 4 * float(gain.std()) / math.sqrt(100)
 
 
 def test_the_best_so_far_never_falls():
     """More restarts see all that fewer have seen; and no attack is worse than none."""
     law = three_gaussians()
-    on, threat, aim = victim(law, x=noise(1, 40)), Threat(0.4, "linf", "start"), target_mode(law, 1)
+    on, threat, aim = victim(law, x=noise(1, 20)), Threat(0.4, "linf", "start"), target_mode(law, 1)
 
     def heights(attack: Attack) -> Tensor:
         return Hill(on, threat, aim, 1, streams(1)).height(attack(on, threat, aim, streams(1)))
 
     with torch.no_grad():
-        none = Hill(on, threat, aim, 1, streams(1)).height(torch.zeros(1, 1, 40, 2, dtype=torch.float64))
+        none = Hill(on, threat, aim, 1, streams(1)).height(torch.zeros(1, 1, 20, 2, dtype=torch.float64))
         for kind in (partial(Adaptive, 2), Random):
-            found = [heights(kind(restarts=n)) for n in (2, 4, 8)]
+            found = [heights(kind(restarts=n)) for n in (2, 3, 6)]
             assert all((more >= fewer).all() for fewer, more in pairwise([none, *found]))
             assert (found[2] > found[0]).any()
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_experiments import TINY, carry_out
+from tests.test_experiments import TINY
 from toylab import figures
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.figures.style import colour
 from toylab.launch import configure, prepare
-from toylab.results import Conditions, attacked_summary, from_csv, interval, summary
+from toylab.results import Conditions, Measurement, attacked_summary, from_csv, interval, summary, to_csv
 from toylab.runs import Run
 
 BUDGETS = ["0.0", "0.3"]
@@ -25,8 +25,10 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Run:
     changes = [TINY, ATTACKED, {"parametrization": "x0"}]  # so that hardly trained networks do not blow up
     configured = configure("trajectory-attack", "smoke", changes=changes, methods=["ddpm", "robust-adv"])
     launch = prepare(configured, "cpu", tmp_path_factory.mktemp("runs"))
-    for _ in launch.carry_out():
-        pass
+    *_, last = launch.configured.experiment.run(launch.configured.settings, launch.folder, launch.device)
+    assert last.done == pytest.approx(last.total)
+    figures.draw(launch.folder, ["attack-displacement"])
+    launch.folder.finish()
     return launch.folder
 
 
@@ -104,12 +106,13 @@ def test_show_prints_both_tables(toylab, attacked: Run):
 
 def test_figures_are_drawn_and_only_of_attacks(attacked: Run, tmp_path: Path):
     drawn = {path.name for path in (attacked.path / "figures").iterdir()}
-    assert {"attack-displacement.png", "attack-outlier-mass.svg", "samples.png"} <= drawn
-    figure = figures.FIGURES["attack-displacement"](attacked)
-    assert figure is not None
-    assert len(figure.axes) == 9
-    plain = carry_out("lab", tmp_path, "smoke", TINY)
-    assert figures.FIGURES["attack-displacement"](plain) is None
+    assert drawn == {"attack-displacement.png", "attack-displacement.svg"}
+    for name, lines in (("attack-displacement", 4), ("attack-outlier-mass", 4)):
+        figure = figures.FIGURES[name](attacked)
+        assert figure is not None
+        assert [len(ax.containers) for ax in figure.axes] == [lines] * 9
+    (tmp_path / "results.csv").write_text(to_csv([Measurement("ddpm", 0, "w2", "clean", 1.0, 0.1)], {}, {}))
+    assert figures.FIGURES["attack-displacement"](Run(tmp_path)) is None
 
 
 def test_a_known_method_has_one_colour_everywhere():
