@@ -29,7 +29,7 @@ app = typer.Typer(
 
 _SECTIONS = (
     index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
-    index.SCHEDULES, index.SAMPLERS, index.METRICS,
+    index.SCHEDULES, index.SAMPLERS, index.ATTACKS, index.AIMS, index.METRICS,
 )  # fmt: skip
 
 # typer carries a click of its own in new releases and uses the package of that name in old ones
@@ -154,7 +154,8 @@ def show(
     if markdown:
         from toylab import results
 
-        typer.echo(results.markdown(results.summary(folder.rows)))
+        tables = (results.summary(folder.rows), results.attacked_summary(folder.rows))
+        typer.echo("\n\n".join(results.markdown(table) for table in tables if table))
         return
     made_by = folder.environment
     typer.echo(
@@ -261,12 +262,15 @@ def _print_table(table: "Table") -> None:
 def _print_run(folder: "Run") -> None:
     from rich.table import Table
 
-    from toylab.results import summary
+    from toylab.results import attacked_summary, summary
 
-    heading, *lines = summary(folder.rows)
-    table = Table(*heading, title=f"mean ± 95 % interval over {len(folder.seeds)} seeds", box=None)
-    for line in lines:
-        table.add_row(*line)
-    _print_table(table)
+    title = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
+    under_attack = f"displacement under attack, largest budget: {title}"
+    for name, lines in ((title, summary(folder.rows)), (under_attack, attacked_summary(folder.rows))):
+        if lines:
+            table = Table(*lines[0], title=name, box=None)
+            for line in lines[1:]:
+                table.add_row(*line)
+            _print_table(table)
     for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
         typer.echo(path)

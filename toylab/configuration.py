@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.errors import BadInput, unknown
-from toylab.index import CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
+from toylab.index import AIMS, ATTACKS, CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
 
 _DEEPEST = 8  # levels of a dotted key
 _COMPOSED = "composed"  # the name of a list of contaminations
@@ -148,6 +148,19 @@ class Sampler(Choice):
 
     index = SAMPLERS
     given = 4
+
+
+class AttackChoice(Choice):
+    """An attack on the sampling trajectory."""
+
+    index = ATTACKS
+
+
+class AimChoice(Choice):
+    """What an attack is after; built from the clean law."""
+
+    index = AIMS
+    given = 1
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

@@ -150,6 +150,25 @@ SAMPLERS = Index(
     },
 )
 
+ATTACKS = Index(
+    "attack",
+    {
+        "random": Entry("toylab.attacks:Random", "pushes uniform in the ball"),
+        "greedy": Entry("toylab.attacks:Greedy", "each push moves the predicted noise at its own state most"),
+        "adaptive": Entry("toylab.attacks:Adaptive", "PGD on all pushes through all remaining steps, with EOT"),
+    },
+)
+
+AIMS = Index(
+    "aim",
+    {
+        "displacement": Entry("toylab.attacks:displacement", "move the end point most"),
+        "leave-support": Entry("toylab.attacks:leave_support", "lower the clean law's density, or leave its support"),
+        "target-point": Entry("toylab.attacks:target_point", "end near a point"),
+        "target-mode": Entry("toylab.attacks:target_mode", "end near the centre of a mode"),
+    },
+)
+
 METRICS = Index(
     "metric",
     {
@@ -220,6 +239,10 @@ EXPERIMENTS = Index(
         ),
         "cost": Entry(
             "toylab.experiments.cost:EXPERIMENT", "what a cheaper regulariser keeps of the full one's effect"
+        ),
+        "trajectory-attack": Entry(
+            "toylab.experiments.trajectory_attack:EXPERIMENT",
+            "attacks on the sampling trajectory, beside the same on the exact score",
         ),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },

@@ -95,15 +95,10 @@ class Random:
     evaluations: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        _known_norm(self.norm)
+        known_norm(self.norm)
 
     def __call__(self, scene: Scene, radius: Tensor, generators: Generators) -> Tensor:
-        x, r = scene.x_t, radius[..., None]
-        if self.norm == "linf":
-            return r * (2 * randomness.rand(x.shape, generators, x) - 1)
-        z = randomness.randn(x.shape, generators, x)
-        share = randomness.rand(radius.shape, generators, x)[..., None] ** (1 / x.shape[-1])
-        return _length(r, x) * share * z / z.norm(dim=-1, keepdim=True)
+        return uniform(scene.x_t, radius, self.norm, generators)
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,7 @@ class Ascent:
     draws: int
 
     def __post_init__(self) -> None:
-        _known_norm(self.norm)
+        known_norm(self.norm)
         at_least_zero("step", self.step)
         if not (1 <= self.steps <= 1000 and 1 <= self.draws <= 1000):
             raise BadInput(f"steps and draws must be between 1 and 1000, not {self.steps} and {self.draws}")
@@ -160,7 +155,7 @@ class Ascent:
             omega = omega.detach().requires_grad_()
             with torch.enable_grad():
                 (gradient,) = torch.autograd.grad(height(omega), omega)
-            omega = _projected(omega.detach() + self.step * _steepest(gradient, r, self.norm), r, self.norm)
+            omega = projected(omega.detach() + self.step * steepest(gradient, r, self.norm), r, self.norm)
         return omega
 
 
@@ -184,15 +179,26 @@ class PGD(Ascent):
     draws: int = 1
 
 
-def _steepest(gradient: Tensor, r: Tensor, norm: Norm) -> Tensor:
-    """The direction in the ball that climbs fastest; 0 where the gradient vanishes."""
+def uniform(like: Tensor, radius: Tensor, norm: Norm, generators: Generators) -> Tensor:
+    """Uniform draws from the balls of `radius` (M, n), like points (M, n, d)."""
+    r = radius[..., None]
+    if norm == "linf":
+        return r * (2 * randomness.rand(like.shape, generators, like) - 1)
+    z = randomness.randn(like.shape, generators, like)
+    share = randomness.rand(radius.shape, generators, like)[..., None] ** (1 / like.shape[-1])
+    return _length(r, like) * share * z / z.norm(dim=-1, keepdim=True)
+
+
+def steepest(gradient: Tensor, r: Tensor, norm: Norm) -> Tensor:
+    """The direction in the ball that climbs fastest; 0 where the gradient vanishes. r is (..., 1)."""
     if norm == "linf":
         return r * gradient.sign()
     size = gradient.norm(dim=-1, keepdim=True)
     return _length(r, gradient) * gradient / torch.where(size > 0, size, 1.0)
 
 
-def _projected(omega: Tensor, r: Tensor, norm: Norm) -> Tensor:
+def projected(omega: Tensor, r: Tensor, norm: Norm) -> Tensor:
+    """The nearest point of the ball; r is (..., 1)."""
     if norm == "linf":
         return omega.clamp(-r, r)
     longest, size = _length(r, omega), omega.norm(dim=-1, keepdim=True)
@@ -204,7 +210,8 @@ def _length(r: Tensor, like: Tensor) -> Tensor:
     return r * math.sqrt(like.shape[-1])
 
 
-def _known_norm(norm: str) -> None:
+def known_norm(norm: str) -> None:
+    """BadInput for a norm that there is not."""
     if norm not in get_args(Norm):
         raise BadInput(f"norm must be one of {', '.join(get_args(Norm))}, not {norm!r}")
 

@@ -6,6 +6,7 @@ noise and can be compared in pairs, and a member's draws do not depend on how ma
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -24,6 +25,28 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
 def streams(seeds: Sequence[int], purpose: str, device: torch.device | str = "cpu") -> list[torch.Generator]:
     """One `stream` a member."""
     return [stream(seed, purpose, device) for seed in seeds]
+
+
+def replays(generators: Generators, count: int) -> list[Callable[[], Generators]]:
+    """`count` noises that can be drawn again: each is a function whose generators are the same at every call.
+
+    Their seeds are drawn from `generators`, a member's from its own.
+    """
+    if isinstance(generators, Sequence):
+        of_members = [_seeds(g, count) for g in generators]
+        devices = [g.device for g in generators]
+        return [partial(_seeded, seeds, devices) for seeds in zip(*of_members, strict=True)]
+    device = torch.device("cpu") if generators is None else generators.device
+    return [lambda seed=seed: _seeded([seed], [device])[0] for seed in _seeds(generators, count)]  # type: ignore[misc]
+
+
+def _seeds(generator: torch.Generator | None, count: int) -> list[int]:
+    device = "cpu" if generator is None else generator.device
+    return list(torch.randint(2**62, (count,), generator=generator, device=device).tolist())
+
+
+def _seeded(seeds: Sequence[int], devices: Sequence[torch.device]) -> list[torch.Generator]:
+    return [torch.Generator(device).manual_seed(seed) for seed, device in zip(seeds, devices, strict=True)]
 
 
 def rand(shape: Sequence[int], generators: Generators, like: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Results: one tidy table of measurements, and its summary over seeds.
 
 results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
-noise level (empty: averaged over log-SNR, or no noise level at all), nfe the steps of the samples, and a `set.KEY`
-column stands for every configuration key that differs from the preset.
+noise level (empty: averaged over log-SNR, or no noise level at all), nfe the steps of the samples. `attack`, `place`
+and `budget` (in units of noise) say under which attack on the sampling trajectory a number was measured, and are empty
+elsewhere. A `set.KEY` column stands for every configuration key that differs from the preset.
 """
 
 import csv
@@ -14,7 +15,8 @@ from typing import NamedTuple
 from toylab.statistics import Interval
 
 COLUMNS = (
-    "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "value", "stderr",
+    "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "attack", "place", "budget",
+    "value", "stderr",
 )  # fmt: skip
 
 Row = dict[str, str]
@@ -32,6 +34,25 @@ class Measurement(NamedTuple):
     t: float | None = None
     sampler: str = ""
     nfe: int | None = None
+    attack: str = ""
+    place: str = ""
+    budget: float | None = None
+
+
+class Conditions(NamedTuple):
+    """Under which attack, as rows have it; without one by default."""
+
+    attack: str = ""
+    place: str = ""
+    budget: str = ""
+
+    @classmethod
+    def of(cls, row: Row) -> "Conditions":
+        """Those of a row."""
+        return cls(row["attack"], row["place"], row["budget"])
+
+
+UNATTACKED = Conditions()
 
 
 def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed: Mapping[str, object]) -> str:
@@ -47,8 +68,8 @@ def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed:
 
 
 def from_csv(text: str) -> list[Row]:
-    """The rows of results.csv, as text."""
-    return list(csv.DictReader(io.StringIO(text)))
+    """The rows of results.csv, as text; columns that an older table lacks are empty."""
+    return [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(io.StringIO(text))]
 
 
 class Column(NamedTuple):
@@ -81,25 +102,41 @@ def summary(rows: Sequence[Row]) -> list[list[str]]:
     return [[line[i] for i in used] for line in [heading, *body]]
 
 
+def attacked_summary(rows: Sequence[Row], metric: str = "displacement") -> list[list[str]]:
+    """Heading, then one line an attack and place, a column a method: `metric` at the largest budget, mean and 95 %
+    interval over seeds; empty where nothing was attacked."""
+    rows = [row for row in rows if row["attack"] and row["metric"] == metric]
+    if not rows:
+        return []
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    largest = max((row["budget"] for row in rows), key=float)
+    conditions = dict.fromkeys(Conditions.of(row) for row in rows if row["budget"] == largest)
+    body = [
+        [under.attack, under.place, *(str(interval(rows, method, metric, "clean", under=under)) for method in methods)]
+        for under in conditions
+    ]
+    return [["attack", "place", *methods], *body]
+
+
 def interval(
-    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", nfe: int | None = None
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", under: Conditions = UNATTACKED
 ) -> Interval | None:
     """Mean and interval of one metric over seeds."""
-    values = by_seed(rows, method, metric, against, t, nfe)
+    values = by_seed(rows, method, metric, against, t, under)
     return Interval.of(values) if values else None
 
 
 def by_seed(
-    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", nfe: int | None = None
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", under: Conditions = UNATTACKED
 ) -> list[float]:
     """One metric of every seed in their order, parts (metric-1, metric-2 ...) averaged; empty where not measured.
 
-    nfe: the steps of the samples; by default the study's own, whose rows stand before those of `few_steps`.
+    Of samples by several numbers of steps those that stand first: the study's own, before those of `few_steps`.
     """
     found: dict[int, list[float]] = {}
-    steps = None if nfe is None else str(nfe)
+    steps: str | None = None
     for row in rows:
-        same = row["method"] == method and row["against"] == against and row["t"] == t
+        same = (row["method"], row["against"], row["t"], Conditions.of(row)) == (method, against, t, under)
         if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
             steps = row["nfe"] if steps is None else steps
             if row["nfe"] == steps:

@@ -13,7 +13,7 @@ from toylab.experiments.study import SMOKE, MethodStudy
 
 _FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 
-_METHODS = {
+METHODS = {
     "ddpm": "ddpm",
     "robust-ran": "robust-ran",
     "robust-adv": "robust-adv",
@@ -24,18 +24,18 @@ _METHODS = {
     "oracle-clean": "oracle-clean",
 }
 
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "law": "three-gaussians",
     "contamination": {"name": "outliers", "fraction": 0.1},
-    "methods": _METHODS,
+    "methods": METHODS,
 }
 
 EXPERIMENT = study_experiment(
     MethodStudy,
     {
-        "smoke": _COMMON | SMOKE,
-        "default": _COMMON,
-        "paper": _COMMON
+        "smoke": COMMON | SMOKE,
+        "default": COMMON,
+        "paper": COMMON
         | {
             "network": {"width": 256, "depth": 4},
             "training": {"steps": 200_000, "batch": 1024},

@@ -73,12 +73,16 @@ class Laboratory:
         network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
+    def start(self) -> tuple[torch.Tensor, list[torch.Generator]]:
+        """The noise (M, n, d) that every denoiser's samples start from, and the streams that go on from there."""
+        noise = self.streams("sampling")
+        shape = (len(self.seeds), self.study.samples, self.clean.dim)
+        return prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device)), noise
+
     def sample(self, denoiser: Denoiser, nfe: int | None = None) -> torch.Tensor:
-        """(M, n, d) samples, by the study's steps or `nfe`; every denoiser starts from the same noise."""
-        study, noise = self.study, self.streams("sampling")
-        shape = (len(self.seeds), study.samples, self.clean.dim)
-        x = prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device))
-        return sample(study.sampler.bind(), denoiser, x, nfe or study.nfe, noise)
+        """(M, n, d) samples, by the study's steps or `nfe`."""
+        x, noise = self.start()
+        return sample(self.study.sampler.bind(), denoiser, x, nfe or self.study.nfe, noise)
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""
@@ -99,6 +103,7 @@ class Laboratory:
             return None
         return found
 
+    @cached_property
     def bench(self) -> Bench:
         """What the metrics need."""
         e = self.study.evaluation

@@ -51,11 +51,27 @@ def study_experiment(
 
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Train every method, then sample and measure methods and references; returns the measurements."""
-    lab, work = Laboratory(study, device), _Work(study)
-    yield from _train_all(lab, folder, work)
-    bench, subjects, stop = lab.bench(), _subjects(lab, folder), threading.Event()
+    work = Work(study)
+    lab, subjects = yield from trained(study, folder, device, work)
+    return (yield from measured(lab, subjects, folder, work))
 
-    def taken(source: _SampleSource) -> tuple[list[Measurement], np.ndarray]:
+
+def trained(
+    study: Study, folder: Run, device: torch.device, work: "Work"
+) -> Generator[Progress, None, tuple[Laboratory, list["SampleSource"]]]:
+    """Train every method; returns all that a study measures."""
+    lab = Laboratory(study, device)
+    yield from _train_all(lab, folder, work)
+    return lab, _subjects(lab, folder)
+
+
+def measured(
+    lab: Laboratory, subjects: Sequence["SampleSource"], folder: Run, work: "Work"
+) -> Generator[Progress, None, list[Measurement]]:
+    """Sample and measure the subjects, and store samples and fields; returns the measurements."""
+    bench, study, stop = lab.bench, lab.study, threading.Event()
+
+    def taken(source: SampleSource) -> tuple[list[Measurement], np.ndarray]:
         """The measurements of one subject, and its samples."""
         name, denoiser, law, optimum, sources = source
         start = time.perf_counter()
@@ -71,11 +87,11 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
 
-    work.total = work.training + work.measuring * len(subjects)
+    work.subjects = len(subjects)
     yield work.at("measuring")  # before what the subjects share is made
     _ = bench.region
     results: list[tuple[list[Measurement], np.ndarray]] = []
-    for results in side_by_side([partial(taken, subject) for subject in subjects], _workers(lab, len(subjects)), stop):
+    for results in side_by_side([partial(taken, subject) for subject in subjects], workers(lab, len(subjects)), stop):
         work.done = work.training + work.measuring * len(results)
         yield work.at(f"measuring, {len(results)} of {len(subjects)} done")
     yield work.at("writing")
@@ -97,8 +113,11 @@ def sample_from(
     return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise)[0].numpy()
 
 
-class _Work:
-    """The bar's arithmetic: one unit is one evaluation of the network in training."""
+class Work:
+    """The bar's arithmetic: one unit is one evaluation of the network in training. beyond: what is still to be done
+    after measuring."""
+
+    beyond: float = 0.0
 
     def __init__(self, study: Study):
         self.costs = {name: method.build().evaluations for name, method in study.objectives.items()}
@@ -107,14 +126,20 @@ class _Work:
         self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
         optima = len(self.costs) if study.evaluation.theory else 0
-        self.total = self.training + self.measuring * (len(self.costs) + references + optima)
+        self.subjects = len(self.costs) + references + optima
         self.done = 0.0
 
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.training + self.measuring * self.subjects + self.beyond
+
     def at(self, label: str) -> Progress:
+        """Where the run is."""
         return Progress(label, min(self.done, self.total), self.total)
 
 
-def _train_all(lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
+def _train_all(lab: Laboratory, folder: Run, work: Work) -> Iterator[Progress]:
     """Train the methods side by side, the longest first. Leaving early makes each write a checkpoint and stop."""
     objectives, stop = lab.study.objectives, threading.Event()
     steps = dict.fromkeys(objectives, 0)
@@ -126,13 +151,14 @@ def _train_all(lab: Laboratory, folder: Run, work: _Work) -> Iterator[Progress]:
 
     longest_first = sorted(objectives, key=work.costs.__getitem__, reverse=True)
     trainings = [partial(train, name) for name in longest_first]
-    for done in side_by_side(trainings, _workers(lab, len(trainings)), stop):
+    for done in side_by_side(trainings, workers(lab, len(trainings)), stop):
         work.done = sum(steps[name] * cost for name, cost in work.costs.items())
         yield work.at(f"training, {len(done)} of {len(objectives)} done")
 
 
-def _workers(lab: Laboratory, tasks: int) -> int:
-    """On the CPU small networks keep one thread busy, not several; a compiler's cache is not shared by threads."""
+def workers(lab: Laboratory, tasks: int) -> int:
+    """How many tasks run side by side: on the CPU small networks keep one thread busy, not several; a compiler's cache
+    is not shared by threads."""
     alone = lab.device.type != "cpu" or lab.study.training.compile != "off"
     return 1 if alone else min(tasks, torch.get_num_threads())
 
@@ -197,7 +223,7 @@ def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: thread
     yield lab.study.training.steps
 
 
-class _SampleSource(NamedTuple):
+class SampleSource(NamedTuple):
     """What samples come from: a denoiser, or else a law; the exact optimum of the objective it was trained with, and
     the training sets: for a reference those of the methods, which it never saw."""
 
@@ -208,9 +234,9 @@ class _SampleSource(NamedTuple):
     sources: list[Source]
 
 
-def _subjects(lab: Laboratory, folder: Run) -> list[_SampleSource]:
+def _subjects(lab: Laboratory, folder: Run) -> list[SampleSource]:
     """All that a study measures: methods, their exact optima where they are asked for, references."""
-    subjects: list[_SampleSource] = []
+    subjects: list[SampleSource] = []
     optima: dict[str, Denoiser] = {}
     for name, method in lab.study.objectives.items():
         denoiser, objective = lab.denoiser().to(lab.exact_device), method.build()
@@ -219,12 +245,12 @@ def _subjects(lab: Laboratory, folder: Run) -> list[_SampleSource]:
         if optimum is not None:
             optima[name] = optimum
         sources = lab.sources_for(objective)
-        subjects.append(_SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum, sources))
+        subjects.append(SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum, sources))
     unseen = lab.sources
-    subjects += [_SampleSource(f"optimum-{name}", optimum, lab.seen, None, unseen) for name, optimum in optima.items()]
+    subjects += [SampleSource(f"optimum-{name}", optimum, lab.seen, None, unseen) for name, optimum in optima.items()]
     laws = {"clean": lab.clean} | ({"contaminated": lab.contaminated} if lab.contaminated is not None else {})
     for name, law in laws.items():
-        subjects.append(_SampleSource(f"exact-{name}", Exact(law, lab.schedule), law, None, unseen))
+        subjects.append(SampleSource(f"exact-{name}", Exact(law, lab.schedule), law, None, unseen))
     for name, law in laws.items():
-        subjects.append(_SampleSource(f"{name}-samples", None, law, None, unseen))
+        subjects.append(SampleSource(f"{name}-samples", None, law, None, unseen))
     return subjects

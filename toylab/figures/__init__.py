@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from toylab.distributions import Distribution
-from toylab.figures import savings, study
+from toylab.figures import attacks, savings, study
 from toylab.figures.laws import portrait
 from toylab.figures.style import STYLE, save
 from toylab.runs import Run
@@ -22,6 +22,8 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "score-field": study.score_field,
     "what-is-learned": study.what_is_learned,
     "savings": savings.savings,
+    "attack-displacement": attacks.displacement,
+    "attack-outlier-mass": attacks.outlier_mass,
 }
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 

@@ -18,6 +18,7 @@ STYLE: Any = {
 }  # fmt: skip
 LONGEST = 3.0
 """Arrows of a score field are cut at this length, in units of 1/σ."""
+_KNOWN = ("ddpm", "robust-ran", "robust-adv", "invariance", "robust-ran-flat", "robust-adv-flat")
 _COLUMNS = 5
 _PANEL = 1.4  # inches
 
@@ -58,11 +59,11 @@ def methods(rows: Sequence[Row]) -> list[str]:
 
 
 def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours in the order of the
-    run."""
+    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours: the same for a
+    known one in every figure, then in the order of the run."""
     name = name.removeprefix("optimum-")
     if name.startswith(REFERENCES):
         return (0.45, 0.45, 0.45)
     palette = sns.color_palette("colorblind")
-    trained = [n for n in everyone if not n.startswith(REFERENCES)]
-    return tuple(palette[trained.index(name) % len(palette)])
+    order = [*_KNOWN, *(n for n in everyone if n not in _KNOWN and not n.startswith(REFERENCES))]
+    return tuple(palette[order.index(name) % len(palette)])

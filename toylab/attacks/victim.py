@@ -1,0 +1,133 @@
+"""Who is attacked, and what the attacker may do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from toylab.denoisers import Denoiser, NoiseLevel
+from toylab.errors import BadInput
+from toylab.perturbations import Norm, at_least_zero, known_norm
+from toylab.randomness import Generators
+from toylab.samplers import Walk, grid
+
+Share = Literal["step", "total"]
+
+
+@dataclass(frozen=True)
+class Threat:
+    """Where ω may push, and how far.
+
+    place: "start", x_T alone; "every", before each evaluation; or a time, before the evaluation nearest to it.
+    radius: of the ball of one push, in units of noise, as in toylab.perturbations (linf: the largest coordinate; l2:
+    root mean square of the coordinates); a number, or a tensor that broadcasts over the points (M, n). budget: whether
+    each push has all of it (step), or shares it equally with the others (total), so that the sizes sum to the radius.
+    Raises BadInput for negative radii and unknown names.
+    """
+
+    radius: float | Tensor = 0.1
+    norm: Norm = "linf"
+    place: Literal["start", "every"] | float = "start"
+    budget: Share = "step"
+
+    def __post_init__(self) -> None:
+        at_least_zero("radius", self.radius)
+        known_norm(self.norm)
+        if self.budget not in get_args(Share):
+            raise BadInput(f"budget must be one of {', '.join(get_args(Share))}, not {self.budget!r}")
+        if isinstance(self.place, str) and self.place not in ("start", "every"):
+            raise BadInput(f"place must be start, every or a time, not {self.place!r}")
+
+    def steps(self, times: Tensor) -> list[int]:
+        """The evaluations that are pushed, by their number from 0. Raises BadInput for a time off the grid."""
+        if self.place == "start":
+            return [0]
+        if self.place == "every":
+            return list(range(len(times)))
+        first, last = float(times[0]), float(times[-1])
+        if not last <= float(self.place) <= first:
+            raise BadInput(f"place must be a time between {last:g} and {first:g}, not {self.place}")
+        return [int((times - float(self.place)).abs().argmin())]
+
+    def radii(self, x: Tensor, pushes: int) -> Tensor:
+        """The radius of each of the pushes, for every point: (M, n)."""
+        whole = torch.as_tensor(self.radius, dtype=x.dtype, device=x.device).expand(x.shape[:-1])
+        return whole / pushes if self.budget == "total" else whole
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A sampler at work: from x_T = x, (M, n, d) or (..., d), by `nfe` evaluations to E[x_0].
+
+    A push interrupts the walk, which goes on from the pushed state. A solver with a memory of earlier steps starts anew
+    there, with or without attack; solvers of one step do not notice.
+    """
+
+    walk: Walk
+    denoiser: Denoiser
+    x: Tensor
+    nfe: int
+
+    @cached_property
+    def times(self) -> Tensor:
+        """When the denoiser is evaluated, (nfe,)."""
+        return grid(self.denoiser.schedule, self.nfe)
+
+    @property
+    def checkpointed(self) -> "Victim":
+        """The same victim, less memory: see `Checkpointed`."""
+        return Victim(self.walk, Checkpointed(self.denoiser), self.x, self.nfe)
+
+    def end(self, omega: Tensor, steps: Sequence[int], generators: Generators) -> Tensor:
+        """x_0 under the pushes omega (P, M, n, d) before the P evaluations `steps`, differentiable in omega.
+
+        With ω = 0, and a solver without memory, it is `sample`, bit for bit.
+        """
+        x = self.walked(self.x, 0, steps[0], generators)
+        for (step, following), push in zip(pairwise([*steps, len(self.times) - 1]), omega, strict=True):
+            x = self.walked(self.pushed(x, step, push), step, following, generators)
+        return self.denoiser.x0(x, self.times[-1])
+
+    def pushed(self, x: Tensor, step: int, omega: Tensor) -> Tensor:
+        """x + σ_t ω at an evaluation's time."""
+        return x + self.denoiser.schedule(self.times[step])[1] * omega
+
+    def walked(self, x: Tensor, start: int, stop: int, generators: Generators) -> Tensor:
+        """From the time of one evaluation to that of a later one, or the same."""
+        if start < stop:
+            for state in self.walk(self.denoiser, x, self.times[start : stop + 1], generators):
+                x = state
+        return x
+
+
+class Checkpointed(Denoiser):
+    """Another denoiser, whose inner activations are computed again for the gradient instead of kept.
+
+    So what a walk keeps of a step are a few states, however large the network; it costs one evaluation more a step. It
+    is the denoiser that is computed again, not the step: a walk's own noise is drawn once, its memory is untouched.
+    """
+
+    def __init__(self, denoiser: Denoiser):
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+
+    def at(self, t: Tensor | float) -> NoiseLevel:
+        return _CheckpointedLevel(self.denoiser.at(t))
+
+
+class _CheckpointedLevel(NoiseLevel):
+    def __init__(self, level: NoiseLevel):
+        self.level = level
+        self.alpha, self.sigma, self.gain, self.data_std = level.alpha, level.sigma, level.gain, level.data_std
+
+    def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        both: tuple[Tensor, Tensor] = checkpoint(self.level.predict, x_t, use_reentrant=False, preserve_rng_state=False)
+        return both
+
+    def eps(self, x_t: Tensor) -> Tensor:
+        eps: Tensor = checkpoint(self.level.eps, x_t, use_reentrant=False, preserve_rng_state=False)
+        return eps
