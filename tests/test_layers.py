@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
     "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
     "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory", "data", "training",
-    "samplers", "metrics", "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
+    "samplers", "likelihood", "metrics", "results", "runs", "experiments", "figures", "launch", "cli", "__main__",
 ]  # fmt: skip
 
 

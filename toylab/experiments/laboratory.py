@@ -7,14 +7,14 @@ import torch
 
 from toylab import randomness
 from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
-from toylab.denoisers import Denoiser, Learned
+from toylab.denoisers import Denoiser, Exact, Learned
 from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
 from toylab.objectives import Objective
-from toylab.samplers import prior, sample
+from toylab.samplers import Counted, cost, prior, sample
 from toylab.theory import GridOptimum
 
 
@@ -73,12 +73,22 @@ class Laboratory:
         network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
-    def sample(self, denoiser: Denoiser) -> torch.Tensor:
-        """(M, n, d) samples; every denoiser starts from the same noise."""
-        study, noise = self.study, self.streams("sampling")
-        shape = (len(self.seeds), study.samples, self.clean.dim)
+    def sample(self, denoiser: Denoiser) -> tuple[torch.Tensor, int]:
+        """(M, n, d) samples, and the evaluations they took; every denoiser starts from the same noise."""
+        return self._sample(denoiser, self.study.samples, "sampling")
+
+    def rehearse(self) -> None:
+        """Raise BadInput where a sampler that chooses its own steps does not reach its tolerance within the study's
+        nfe, on a few points with the exact score: to be told so before anything is trained."""
+        if cost(self.study.sampler.bind()) is None:
+            self._sample(Exact(self.seen, self.schedule), 8, "rehearsal")
+
+    def _sample(self, denoiser: Denoiser, n: int, purpose: str) -> tuple[torch.Tensor, int]:
+        study, noise, counted = self.study, self.streams(purpose), Counted(denoiser)
+        shape = (len(self.seeds), n, self.clean.dim)
         x = prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device))
-        return sample(study.sampler.bind(), denoiser, x, study.nfe, noise)
+        x = sample(study.sampler.bind(), counted, x, study.nfe, noise, study.spacing.bind())
+        return x, counted.evaluations
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""

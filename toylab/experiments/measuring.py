@@ -28,8 +28,8 @@ THEORY = "theory"
 
 
 class Subject(NamedTuple):
-    """What is measured: samples (M, n, d), the denoiser they came from, if any, and the exact optimum of its
-    objective, where that is asked for and known."""
+    """What is measured: samples (M, n, d), the denoiser they came from, if any, the evaluations of it that they took,
+    and the exact optimum of its objective, where that is asked for and known."""
 
     name: str
     denoiser: Denoiser | None

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from toylab import randomness
-from toylab.configuration import Method, Sampler, validate
+from toylab.configuration import Method, Sampler, Spacing, validate
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.experiments import fields
@@ -51,6 +51,7 @@ def study_experiment(
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Train every method, then sample and measure methods and references; returns the measurements."""
     lab, work = Laboratory(study, device), _Work(study)
+    lab.rehearse()
     yield from _train_all(lab, folder, work)
     bench, subjects, stop = lab.bench(), _subjects(lab, folder), threading.Event()
 
@@ -58,9 +59,9 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
         """The measurements of one subject, and its samples."""
         name, denoiser, law, optimum = source
         start = time.perf_counter()
-        x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
+        x, nfe = (lab.exact_samples(law), 0) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, study.nfe, optimum), bench)))
+        rows = list(_until(stop, measure(Subject(name, denoiser, x, study.sampler.name, nfe, optimum), bench)))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
@@ -88,7 +89,8 @@ def sample_from(
     dim = int(denoiser.network.dim)  # type: ignore[arg-type]
     x = prior(denoiser.schedule, (1, n, dim), noise, torch.empty(0))
     walk = validate(Sampler, folder.config["sampler"]).bind()
-    return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise)[0].numpy()
+    spacing = validate(Spacing, folder.config.get("spacing", {"name": "t"})).bind()  # older runs had no choice
+    return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise, spacing)[0].numpy()
 
 
 class _Work:

@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings
+from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings, Spacing
 from toylab.contamination import Contaminated
 from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
+from toylab.samplers import steps
 from toylab.training import Training
 
 REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-")
@@ -63,7 +64,8 @@ class Study(RunSettings):
     network: Network = Network()
     training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
-    nfe: int = Field(100, ge=2, le=100_000)
+    spacing: Spacing = Spacing.model_validate("t")
+    nfe: int = Field(100, ge=2, le=100_000, description="most evaluations of the denoiser a sample may take")
     samples: int = Field(4000, ge=2, le=10_000_000, description="of each seed")
     evaluation: Evaluation = Evaluation()
     seed: int = Field(0, ge=0, lt=2**53)
@@ -103,6 +105,10 @@ class Study(RunSettings):
                 schedule.time(getattr(evaluation, key))
             except BadInput as error:
                 raise ValueError(f"evaluation.{key}: {error}") from None
+        try:
+            steps(self.sampler.bind(), self.nfe)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
         if not self.objectives:
             raise ValueError("methods: at least one is needed")
         for name, method in self.objectives.items():
