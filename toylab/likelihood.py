@@ -85,7 +85,7 @@ def log_likelihood(
         y, gained = (part[-1] for part in flow.solve(field, start, angles, tolerance, tolerance))
         volume = x.shape[-1] * (torch.hypot(*last) / torch.hypot(*first)).log()
         at_end = terminal(torch.hypot(*last) * y, *last)
-    spread = gained.std(-1) / probes**0.5 if probes is not None else torch.zeros_like(at_end)
+    spread = torch.zeros_like(at_end) if probes is None else _stderr(gained)
     return LogLikelihood(at_end + gained.mean(-1) + volume, spread, counted.evaluations)
 
 
@@ -98,6 +98,12 @@ def _signs(x: Tensor, probes: int, generators: Generators) -> Tensor:
     """±1 (probes, ..., d), drawn with the leading axes of x first."""
     drawn = randomness.rand((*x.shape[:-1], probes, x.shape[-1]), generators, x)
     return (2 * (drawn < 0.5).to(x) - 1).movedim(-2, 0)
+
+
+def _stderr(estimates: Tensor) -> Tensor:
+    """Standard error of the mean over the last axis; that of a single one is NaN."""
+    n = estimates.shape[-1]
+    return estimates.std(-1) / n**0.5 if n > 1 else torch.full_like(estimates[..., 0], torch.nan)
 
 
 def _exact(velocity: Tensor, y: Tensor) -> Tensor:

@@ -15,12 +15,13 @@ and steps evenly in a variable of its own, between whatever times it is given:
     euler               dx/dt, as t changes: on rectified flow, flow matching's own         1, t
     dpm-solver++        x0, extrapolated from the step before, as λ = log α/σ changes       2, λ
     adaptive            nothing: Dormand and Prince's steps in atan u, of any accuracy      5, atan u
-    ddpm                x0, exactly, in the reverse SDE                                     1, u²
+    ddpm                x0, as λ changes                                                    1, λ
     euler-maruyama      eps/u, as u² changes                                                1, u²
     sde-dpm-solver++    x0, extrapolated from the step before, as λ changes                 2, λ
 
-The order of the stochastic ones is the weak one, of mean and covariance. `nfe` is everywhere the budget of evaluations
-of the denoiser, the one for E[x_0] among them; a walk whose steps cost more than one takes fewer steps.
+The order of the last three, which are stochastic, is the weak one, of the covariance: as x0 is a martingale of the
+reverse SDE, their mean is exact on a Gaussian. `nfe` is everywhere the budget of evaluations of the denoiser, the one
+for E[x_0] among them; a walk whose steps cost more than one takes fewer steps.
 """
 
 from toylab.samplers.ancestral import ddim, ddpm

@@ -23,12 +23,12 @@ from toylab.randomness import Generators
 
 
 def dpm_solver_pp(denoiser: Denoiser, x: Tensor, times: Tensor, generators: Generators = None) -> Iterator[Tensor]:
-    """DPM-Solver++(2M): deterministic, of order 2 in λ."""
+    """DPM-Solver++(2M): deterministic, second order in λ."""
     return _multistep(denoiser, x, times, generators, stochastic=False)
 
 
 def sde_dpm_solver_pp(denoiser: Denoiser, x: Tensor, times: Tensor, generators: Generators = None) -> Iterator[Tensor]:
-    """SDE-DPM-Solver++(2M): of weak order 2 in λ."""
+    """SDE-DPM-Solver++(2M): weakly second order in λ."""
     return _multistep(denoiser, x, times, generators, stochastic=True)
 
 

@@ -69,5 +69,8 @@ class ProbabilityFlow:
         try:
             path: State = odeint(rates, start, angles, rtol=rtol, atol=atol, method="dopri5", options=options)
         except AssertionError as error:  # how torchdiffeq says that steps vanish or states are not finite
-            raise BadInput(f"rtol = {rtol:g} and atol = {atol:g} cannot be met here: {error}") from None
+            raise BadInput(
+                f"rtol = {rtol:g} and atol = {atol:g} cannot be met: {' '.join(str(error).split())[:80]}; "
+                "the denoiser is too rough for them, or its flow grows without bound"
+            ) from None
         return path

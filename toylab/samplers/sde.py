@@ -20,7 +20,7 @@ from toylab.randomness import Generators
 
 
 def euler_maruyama(denoiser: Denoiser, x: Tensor, times: Tensor, generators: Generators = None) -> Iterator[Tensor]:
-    """x̄_s = x̄_t + (v_s - v_t) eps/u_t + √(v_t - v_s) z, of weak order 1."""
+    """x̄_s = x̄_t + (v_s - v_t) eps/u_t + √(v_t - v_s) z: weakly first order."""
     for t, s in pairwise(times):
         (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
         u_t, u_s = sigma_t / alpha_t, sigma_s / alpha_s
