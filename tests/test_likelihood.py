@@ -49,8 +49,14 @@ def gaussian_kl(p: tuple[Tensor, Tensor], q: tuple[Tensor, Tensor]) -> float:
     return 0.5 * float(solved[:, :-1].trace() + quadratic - len(m) + s_q.logdet() - s.logdet())
 
 
-@pytest.mark.parametrize("schedule_name", SCHEDULES)
-@pytest.mark.parametrize("law", [CORRELATED, FULL], ids=["gaussian", "mixture"])
+@pytest.mark.parametrize(
+    ("law", "schedule_name"),
+    [pytest.param(CORRELATED, name, id=f"gaussian-{name}") for name in SCHEDULES]
+    + [
+        pytest.param(FULL, name, id=f"mixture-{name}", marks=[] if name in {"ddpm", "ve"} else pytest.mark.slow)
+        for name in SCHEDULES
+    ],
+)
 def test_the_exact_denoiser_has_the_density_of_the_law(law: Distribution, schedule_name: str):
     """Within 1e-5 nats at every point, on and off the law, with the law itself as terminal law."""
     schedule = SCHEDULES.load(schedule_name)()
@@ -62,7 +68,13 @@ def test_the_exact_denoiser_has_the_density_of_the_law(law: Distribution, schedu
     assert 50 < found.evaluations < 1000
 
 
-@pytest.mark.parametrize("law", [outliers(three_gaussians(), 0.1), subspace(dim=3)], ids=["contaminated", "subspace"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        pytest.param(outliers(three_gaussians(), 0.1), id="contaminated", marks=pytest.mark.slow),
+        pytest.param(subspace(dim=3), id="subspace"),
+    ],
+)
 def test_laws_that_are_no_mixtures_of_gaussians_too(law: Distribution):
     """One with edges, one without any density of its own."""
     x, alpha, sigma = at_t_min(law, DDPM(), 8)
@@ -212,9 +224,9 @@ def test_girsanov_is_an_equality_between_two_forward_processes(schedule_name: st
     are two laws pushed through one forward process: their divergence is that of their beginnings, at t_min."""
     schedule = SCHEDULES.load(schedule_name)()
     exact = gaussian_kl(*(marginal(law, schedule, schedule.t_min) for law in (CORRELATED, OTHER)))
-    found = girsanov_bound(Exact(OTHER, schedule), CORRELATED, seeded(), 20_000, OTHER.log_prob)
+    found = girsanov_bound(Exact(OTHER, schedule), CORRELATED, seeded(), 5000, OTHER.log_prob)
     assert within(found, exact)
-    assert float(found.stderr) < 0.01 * exact
+    assert float(found.stderr) < 0.02 * exact
 
 
 class Shifted(Denoiser):
@@ -255,6 +267,6 @@ def test_girsanov_bounds_the_reverse_sde(model: GaussianMixture):
     it, since p_T is nearly the prior."""
     schedule = VPLinear()
     exact = gaussian_kl(marginal(CORRELATED, schedule, schedule.t_min), reverse_sde_law(model, schedule))
-    bound = girsanov_bound(Exact(model, schedule), CORRELATED, seeded(), size=20_000)
+    bound = girsanov_bound(Exact(model, schedule), CORRELATED, seeded(), size=10_000)
     assert float(bound.value) > exact - 4 * float(bound.stderr)
     assert float(bound.value) < exact + 0.01 + 4 * float(bound.stderr)

@@ -144,7 +144,7 @@ def reverse_sde(law: Distribution, mean: Tensor, cov: Tensor) -> tuple[Tensor, T
     return law.mean + gain @ (mean - law.mean), gain @ cov @ gain.mT + low - gain @ low
 
 
-STOCHASTIC = [("ddpm", "λ", 1, 16), ("euler-maruyama", "u²", 1, 64), ("sde-dpm-solver++", "λ", 2, 16)]
+STOCHASTIC = [("ddpm", "λ", 1, 16), ("euler-maruyama", "u²", 1, 32), ("sde-dpm-solver++", "λ", 2, 16)]
 
 
 @pytest.mark.parametrize("schedule_name", schedules("rectified-flow"))
