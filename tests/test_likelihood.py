@@ -14,7 +14,7 @@ from toylab.distributions import Distribution, GaussianMixture
 from toylab.distributions.named import subspace, three_gaussians
 from toylab.errors import BadInput
 from toylab.index import SCHEDULES
-from toylab.likelihood import log_likelihood, prior_log_prob
+from toylab.likelihood import _signs, log_likelihood, prior_log_prob
 from toylab.metrics.likelihood import girsanov_bound, kl
 from toylab.networks import MLP
 from toylab.samplers import ddim, grid, prior
@@ -122,6 +122,15 @@ def test_hutchinson_s_estimate_is_unbiased_and_knows_its_error():
     torch.testing.assert_close(eight.stderr.square().mean(1), many.value.var(1) / 8, rtol=0.22, atol=0)
     alone = log_likelihood(denoiser, x[1:].expand(1, 200, 4), probes=8, generators=[seeded(2)], tolerance=1e-6)
     torch.testing.assert_close(alone.value[0], eight.value[1], rtol=0, atol=1e-4)
+
+
+def test_probes_are_fair_signs_of_each_member_s_own():
+    x = torch.zeros(2, 500, 4, dtype=torch.float64)
+    signs = _signs(x, 8, [seeded(1), seeded(2)])
+    assert signs.shape == (8, 2, 500, 4)
+    assert set(signs.unique().tolist()) == {-1.0, 1.0}
+    assert abs(float(signs.mean())) < 4 / signs.numel() ** 0.5
+    assert torch.equal(_signs(x[1:], 8, [seeded(2)])[:, 0], signs[:, 1])
 
 
 def test_a_network_s_likelihood_is_that_of_its_own_deterministic_samples():

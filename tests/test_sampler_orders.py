@@ -35,6 +35,9 @@ def evenly(name: str, schedule: Schedule, n: int) -> Tensor:
     """n steps from HIGH to LOW, even in a sampler's own variable: times (n+1,)."""
     if name == "t":
         return torch.linspace(schedule.time(HIGH), schedule.time(LOW), n + 1, dtype=torch.float64)
+    if name == "uneven λ":  # steps of 1, 2, 1, 2 ...: multistep methods must know how long their steps are
+        along = torch.tensor([0.0] + [1.0, 2.0] * (n // 2), dtype=torch.float64).cumsum(0) / (1.5 * n)
+        return schedule.times(HIGH * (LOW / HIGH) ** along)
     there, back = {
         "u": (float, lambda u: u),
         "u²": (lambda u: u**2, torch.sqrt),
@@ -73,7 +76,13 @@ def flow(name: str) -> tuple[Distribution, Tensor, Tensor]:
     return law, start, torch.from_numpy(solved.y[:, -1].reshape(start.shape))
 
 
-DETERMINISTIC = [("ddim", "u", 1), ("euler", "t", 1), ("heun", "u", 2), ("dpm-solver++", "λ", 2)]
+DETERMINISTIC = [
+    ("ddim", "u", 1),
+    ("euler", "t", 1),
+    ("heun", "u", 2),
+    ("dpm-solver++", "λ", 2),
+    ("dpm-solver++", "uneven λ", 2),
+]
 
 
 @pytest.mark.parametrize("schedule_name", schedules("rectified-flow"))
@@ -84,7 +93,7 @@ def test_deterministic_samplers(name: str, variable: str, nominal: int, schedule
 
 @pytest.mark.parametrize(
     ("name", "variable", "nominal"),
-    [row if row[0] == "dpm-solver++" else pytest.param(*row, marks=pytest.mark.slow) for row in DETERMINISTIC],
+    [row if row[:2] == ("dpm-solver++", "λ") else pytest.param(*row, marks=pytest.mark.slow) for row in DETERMINISTIC],
 )
 def test_deterministic_samplers_on_a_contaminated_law(name: str, variable: str, nominal: int):
     check_order("contaminated", "ddpm", name, variable, nominal)
@@ -144,7 +153,12 @@ def reverse_sde(law: Distribution, mean: Tensor, cov: Tensor) -> tuple[Tensor, T
     return law.mean + gain @ (mean - law.mean), gain @ cov @ gain.mT + low - gain @ low
 
 
-STOCHASTIC = [("ddpm", "λ", 1, 16), ("euler-maruyama", "u²", 1, 32), ("sde-dpm-solver++", "λ", 2, 16)]
+STOCHASTIC = [
+    ("ddpm", "λ", 1, 16),
+    ("euler-maruyama", "u²", 1, 32),
+    ("sde-dpm-solver++", "λ", 2, 16),
+    ("sde-dpm-solver++", "uneven λ", 2, 16),
+]
 
 
 @pytest.mark.parametrize("schedule_name", schedules("rectified-flow"))

@@ -18,6 +18,7 @@ from toylab.metrics.transport import w2, w2_floor
 from toylab.networks import MLP
 from toylab.samplers import (
     Counted,
+    ProbabilityFlow,
     adaptive,
     cost,
     ddim,
@@ -260,6 +261,23 @@ def test_bad_budgets_are_refused():
         sample(adaptive, denoiser, x, 30)
     with pytest.raises(BadInput, match="9 evaluations"):  # what hides its cost is stopped at the budget all the same
         sample(lambda *given: heun(*given), denoiser, x, 9)
+
+
+def test_the_solver_of_the_flow_stays_between_its_ends():
+    """A field so slow that a first trial step would leave them; y and what goes with it, against exp and a line."""
+    seen, rate = [], 1e-4
+
+    def field(state, angle):
+        seen.append(float(angle))
+        return rate * state[0], torch.full_like(state[1], 2.0)
+
+    angles = torch.tensor([0.3, 0.9, 1.5], dtype=torch.float64)
+    start = (torch.ones(3, 2, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+    y, line = ProbabilityFlow(Exact(three_gaussians(), DDPM())).solve(field, start, angles, 1e-9, 1e-9)
+    assert 0.3 <= min(seen) <= max(seen) <= 1.5
+    passed = angles - 0.3
+    torch.testing.assert_close(y, (rate * passed).exp()[:, None, None].expand(3, 3, 2), rtol=1e-12, atol=0)
+    torch.testing.assert_close(line, 2 * passed[:, None].expand(3, 3), rtol=1e-12, atol=0)
 
 
 def test_bad_tolerances_are_refused():

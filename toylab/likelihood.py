@@ -61,8 +61,8 @@ def log_likelihood(
     probes: None for the exact divergence, by d gradients an evaluation; else Hutchinson's estimate from that many
     random signs a point, ∇·v = E[zᵀ(∂v/∂y)z], drawn once and kept along the path (as arXiv:1810.01367): unbiased, its
     standard error over the probes (NaN for one). tolerance: relative and absolute, of y and of the integral; the error
-    of the result is some ten times it. A network is evaluated in float64. Raises BadInput for less than one probe, and
-    where the tolerance cannot be met by `MOST` evaluations.
+    of the result is some tens of times it. A network is evaluated in float64. Raises BadInput for less than one probe,
+    and where the tolerance cannot be met by `MOST` evaluations.
     """
     if probes is not None and probes < 1:
         raise BadInput(f"probes must be at least 1, or None for the exact divergence, not {probes}")
