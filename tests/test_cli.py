@@ -207,7 +207,7 @@ def test_a_loaded_denoiser_is_the_trained_one(finished: Path):
         (["run", "gmm-outliers", "--seeds", "99999999999"], "seeds"),
         (["run", "gmm-outliers", "--preset", ""], "unknown preset ''"),
         (["run", "gmm-outliers", "--out", "a" * 300], "cannot write to"),
-        (["run", "gmm-outliers", "--set", "sampler=euler"], "unknown sampler 'euler'"),
+        (["run", "gmm-outliers", "--set", "sampler=eulr"], "unknown sampler 'eulr'; did you mean 'euler'?"),
         (["run", "gmm-outliers", "--set", "sampler.eta=2"], "eta"),
         (["run", "gmm-outliers", "--seeds", "0"], "seeds: Input should be greater than or equal to 1"),
         (["run", "gmm-outliers", "--seed", "x"], "seed"),

@@ -11,10 +11,12 @@ from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.experiments import measuring
 from toylab.experiments.laboratory import Laboratory
+from toylab.experiments.pipeline import sample_from
 from toylab.launch import configure, prepare
 from toylab.objectives import Denoising, OnCleanData
 from toylab.results import interval
 from toylab.runs import Run
+from toylab.samplers import cost
 from toylab.schedules import DDPM
 
 TINY = {
@@ -67,15 +69,39 @@ def test_lab_takes_any_law_and_contamination(law: str, contamination: str, tmp_p
 @pytest.mark.parametrize(
     ("objective", "schedule", "sampler"),
     [(objective, "ddpm", "ddim") for objective in index.OBJECTIVES]
-    + [("robust-adv", schedule, sampler) for schedule in index.SCHEDULES for sampler in index.SAMPLERS],
+    + [("robust-adv", schedule, "ddim") for schedule in index.SCHEDULES]
+    + [("robust-adv", "ddpm", sampler) for sampler in index.SAMPLERS],
 )
 def test_lab_takes_any_objective_schedule_and_sampler(objective: str, schedule: str, sampler: str, tmp_path: Path):
     told = getattr(index.OBJECTIVES.load(objective), "oracle", None) == "labelled"
-    choices = {"objective": objective, "schedule": schedule, "sampler": sampler}
+    own_steps = cost(index.SAMPLERS.load(sampler)) is None
+    choices = {"objective": objective, "schedule": schedule, "sampler": sampler, "nfe": 1000 if own_steps else 4}
     run = carry_out("lab", tmp_path, "smoke", TINY, choices, {"contamination": "inlier-noise"} if told else {})
     assert run.methods == sorted({"ddpm", objective})
-    (used,) = {row["sampler"] for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"}
+    ((used, nfe),) = {
+        (row["sampler"], row["nfe"]) for row in run.rows if row["metric"] == "w2" and row["method"] == "ddpm"
+    }
     assert used == sampler
+    assert 50 < int(nfe) < 500 if own_steps else int(nfe) == (3 if sampler == "heun" else 4)  # those really made
+
+
+def test_the_steps_can_be_spaced_otherwise(tmp_path: Path):
+    """The same networks, other samples; and the results say so."""
+    even, edm = (carry_out("lab", tmp_path, "smoke", TINY, {"spacing": name}) for name in ("t", "edm"))
+    weights = "weights/ddpm.safetensors"
+    assert (even.path / weights).read_bytes() == (edm.path / weights).read_bytes()
+    assert (even.arrays("samples.npz")["ddpm"] != edm.arrays("samples.npz")["ddpm"]).any()
+    assert {row["set.spacing.name"] for row in edm.rows} == {"edm"}
+    assert sample_from(even, "ddpm", 0, 5).shape == (5, 2)
+    assert (sample_from(even, "ddpm", 0, 5) != sample_from(edm, "ddpm", 0, 5)).any()
+
+
+def test_a_budget_too_small_is_told_before_training(tmp_path: Path):
+    with pytest.raises(BadInput, match=r"nfe must be at least 3 for this sampler"):
+        configure("lab", "smoke", changes=[{"sampler": "heun", "nfe": 2}])
+    with pytest.raises(BadInput, match=r"20 evaluations of the denoiser are not enough"):
+        carry_out("lab", tmp_path, "smoke", TINY, {"sampler": "adaptive", "nfe": 20})
+    assert not list(tmp_path.rglob("weights"))
 
 
 def test_an_oracle_is_trained_on_the_clean_law():

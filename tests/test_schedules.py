@@ -45,6 +45,30 @@ def test_time_inverts_the_schedule(name: str, ratio: float):
         schedule.time(1e9)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_many_times_are_inverted_at_once(name: str):
+    """To rounding, in any shape, and as `time` does one by one; the nearer end beyond the ends."""
+    schedule = SCHEDULES.load(name)()
+    t = torch.linspace(schedule.t_min, schedule.t_max, 12, dtype=torch.float64).reshape(3, 4)
+    alpha, sigma = schedule(t)
+    found = schedule.times(sigma / alpha)
+    torch.testing.assert_close(found, t, rtol=1e-13, atol=0)
+    assert float(found[1, 1]) == pytest.approx(schedule.time(float(sigma[1, 1] / alpha[1, 1])), rel=1e-13)
+    beyond = schedule.times(torch.tensor([0.0, 1e9]))
+    assert beyond.tolist() == pytest.approx([schedule.t_min, schedule.t_max], rel=1e-15)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_are_the_derivatives(name: str):
+    """By central differences, away from the rows of the table; of t's shape."""
+    schedule = SCHEDULES.load(name)()
+    t = torch.tensor([[0.1004, 0.5004], [0.9004, 0.9984]], dtype=torch.float64)
+    step = 1e-6
+    for rate, after, before in zip(schedule.rates(t), schedule(t + step), schedule(t - step), strict=True):
+        torch.testing.assert_close(rate, (after - before) / (2 * step), rtol=1e-6, atol=1e-8)
+    assert float(schedule.rates(0.5004)[1]) == pytest.approx(float(schedule.rates(t)[1][0, 1]))
+
+
 def test_ddpm_is_the_table_of_ho_et_al():
     betas = np.linspace(1e-4, 0.02, 1000)
     alphas_bar = np.cumprod(1 - betas)

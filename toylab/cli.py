@@ -29,7 +29,7 @@ app = typer.Typer(
 
 _SECTIONS = (
     index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
-    index.SCHEDULES, index.SAMPLERS, index.ATTACKS, index.AIMS, index.METRICS,
+    index.SCHEDULES, index.SAMPLERS, index.SPACINGS, index.ATTACKS, index.AIMS, index.METRICS,
 )  # fmt: skip
 
 # typer carries a click of its own in new releases and uses the package of that name in old ones
@@ -71,7 +71,7 @@ def _root(
 
 @app.command("list")
 def list_() -> None:
-    """List every experiment, objective, law, contamination, schedule, sampler and metric."""
+    """List every experiment, objective, law, contamination, schedule, sampler, spacing and metric."""
     for section in _SECTIONS:
         typer.echo(f"{section.kind}s")
         width = max(len(name) for name in section)
@@ -173,7 +173,9 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, max=10_000_000, help="How many samples.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="The training seed of the model; the first by default.")] = None,
     draw: Annotated[int, typer.Option(min=0, help="The seed of the sampling noise.")] = 0,
-    nfe: Annotated[int | None, typer.Option(min=2, max=100_000, help="Steps; the run's by default.")] = None,
+    nfe: Annotated[
+        int | None, typer.Option(min=2, max=100_000, help="Evaluations of the model; the run's by default.")
+    ] = None,
 ) -> None:
     """Draw samples from a trained model into FILE.npz (array `samples`, (n, d))."""
     folder = _load(path)

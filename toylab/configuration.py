@@ -12,14 +12,24 @@ import json
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache, reduce
+from functools import cache, lru_cache, partial, reduce
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.errors import BadInput, unknown
-from toylab.index import AIMS, ATTACKS, CONTAMINATIONS, LAWS, OBJECTIVES, SAMPLERS, SCHEDULES, Index
+from toylab.index import (
+    AIMS,
+    ATTACKS,
+    CONTAMINATIONS,
+    LAWS,
+    OBJECTIVES,
+    SAMPLERS,
+    SCHEDULES,
+    SPACINGS,
+    Index,
+)  # fmt: skip
 
 _DEEPEST = 8  # levels of a dotted key
 _COMPOSED = "composed"  # the name of a list of contaminations
@@ -88,7 +98,7 @@ class Choice(BaseModel):
         """The definition with these parameters filled in."""
         target = self.index.load(self.name)
         arguments = _arguments(target, self.model_extra or {})
-        return lambda *given: target(*given, **arguments)
+        return partial(target, **arguments)
 
 
 class Law(Choice):
@@ -144,10 +154,17 @@ class Method(Choice):
 
 
 class Sampler(Choice):
-    """A sampler; its steps are counted elsewhere, as NFE."""
+    """A sampler; its evaluations are counted elsewhere, as NFE."""
 
     index = SAMPLERS
     given = 4
+
+
+class Spacing(Choice):
+    """Where the steps of a sampler lie."""
+
+    index = SPACINGS
+    given = 2
 
 
 class AttackChoice(Choice):

@@ -147,6 +147,21 @@ SAMPLERS = Index(
     {
         "ddim": Entry("toylab.samplers:ddim", "DDIM, deterministic at eta = 0 (Song et al. 2021)"),
         "ddpm": Entry("toylab.samplers:ddpm", "ancestral sampling (Ho et al. 2020)"),
+        "euler": Entry("toylab.samplers:euler", "probability-flow ODE, Euler in t; flow matching's own"),
+        "heun": Entry("toylab.samplers:heun", "probability-flow ODE, Heun in sigma/alpha (Karras et al. 2022)"),
+        "euler-maruyama": Entry("toylab.samplers:euler_maruyama", "reverse SDE, Euler-Maruyama (Song et al. 2021)"),
+        "dpm-solver++": Entry("toylab.samplers:dpm_solver_pp", "probability-flow ODE, multistep (Lu et al. 2022)"),
+        "sde-dpm-solver++": Entry("toylab.samplers:sde_dpm_solver_pp", "reverse SDE, multistep (Lu et al. 2022)"),
+        "adaptive": Entry("toylab.samplers:adaptive", "probability-flow ODE, to a tolerance (Dormand-Prince)"),
+    },
+)
+
+SPACINGS = Index(
+    "spacing",
+    {
+        "t": Entry("toylab.samplers:evenly_in_t", "a sampler's times evenly spaced in t"),
+        "log-snr": Entry("toylab.samplers:evenly_in_log_snr", "evenly spaced in log alpha/sigma"),
+        "edm": Entry("toylab.samplers:edm", "evenly spaced in (sigma/alpha)^(1/7) (Karras et al. 2022)"),
     },
 )
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import pandas
 
 _APPENDING = threading.Lock()  # methods train and are measured side by side
-_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "matplotlib", "seaborn")
+_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
 
 
 class Run:

@@ -38,6 +38,26 @@ class Schedule(ABC):
             low, high = (middle, high) if self._ratio(middle) < ratio else (low, middle)
         return (low + high) / 2
 
+    def times(self, ratios: Tensor) -> Tensor:
+        """The t at which σ/α has each of these values, of their shape, float64; the nearer end outside [t_min, t_max].
+
+        Each round looks at 65 points of what is left of the interval, so that nine leave nothing of it.
+        """
+        low = torch.full_like(ratios, self.t_min, dtype=torch.float64)[..., None]
+        high = torch.full_like(low, self.t_max)
+        part = torch.linspace(0, 1, 65, dtype=torch.float64)
+        for _ in range(9):
+            t = torch.lerp(low, high, part)
+            alpha, sigma = self(t)
+            below = (sigma < ratios[..., None] * alpha).sum(-1, keepdim=True).clamp(1, 64)
+            low, high = t.gather(-1, below - 1), t.gather(-1, below)
+        return ((low + high) / 2)[..., 0]
+
+    def rates(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """dα/dt and dσ/dt at t, of t's shape, exact (by forward differentiation)."""
+        t = _as_time(t)
+        return torch.func.jvp(self, (t,), (torch.ones_like(t),))[1]
+
     def _ratio(self, t: float) -> float:
         alpha, sigma = self(t)
         return float(sigma / alpha)

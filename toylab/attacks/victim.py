@@ -1,5 +1,6 @@
 """Who is attacked, and what the attacker may do."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from toylab.denoisers import Denoiser, NoiseLevel
 from toylab.errors import BadInput
 from toylab.perturbations import Norm, at_least_zero, known_norm
 from toylab.randomness import Generators
-from toylab.samplers import Walk, grid
+from toylab.samplers import Spacing, Walk, cost, evenly_in_t, grid, steps
 
 Share = Literal["step", "total"]
 
@@ -23,7 +24,7 @@ Share = Literal["step", "total"]
 class Threat:
     """Where ω may push, and how far.
 
-    place: "start", x_T alone; "every", before each evaluation; or a time, before the evaluation nearest to it.
+    place: "start", x_T alone; "every", before each step and the last evaluation; or a time, before the step nearest.
     radius: of the ball of one push, in units of noise, as in toylab.perturbations (linf: the largest coordinate; l2:
     root mean square of the coordinates); a number, or a tensor that broadcasts over the points (M, n). budget: whether
     each push has all of it (step), or shares it equally with the others (total), so that the sizes sum to the radius.
@@ -44,7 +45,7 @@ class Threat:
             raise BadInput(f"place must be start, every or a time, not {self.place!r}")
 
     def steps(self, times: Tensor) -> list[int]:
-        """The evaluations that are pushed, by their number from 0. Raises BadInput for a time off the grid."""
+        """The steps before which it pushes, by their number from 0. Raises BadInput for a time off the grid."""
         if self.place == "start":
             return [0]
         if self.place == "every":
@@ -60,31 +61,41 @@ class Threat:
         return whole / pushes if self.budget == "total" else whole
 
 
+def attackable(walk: Walk) -> None:
+    """Raises BadInput for a sampler that has no states to push."""
+    if cost(walk) is None:
+        raise BadInput("a sampler that chooses its own steps cannot be attacked: it has no states to push")
+
+
 @dataclass(frozen=True)
 class Victim:
-    """A sampler at work: from x_T = x, (M, n, d) or (..., d), by `nfe` evaluations to E[x_0].
+    """A sampler at work: from x_T = x, (M, n, d) or (..., d), by at most `nfe` evaluations to E[x_0].
 
     A push interrupts the walk, which goes on from the pushed state. A solver with a memory of earlier steps starts anew
-    there, with or without attack; solvers of one step do not notice.
+    there, with or without attack; solvers of one step do not notice. Raises BadInput for one that chooses its steps.
     """
 
     walk: Walk
     denoiser: Denoiser
     x: Tensor
     nfe: int
+    spacing: Spacing = evenly_in_t
+
+    def __post_init__(self) -> None:
+        attackable(self.walk)
 
     @cached_property
     def times(self) -> Tensor:
-        """When the denoiser is evaluated, (nfe,)."""
-        return grid(self.denoiser.schedule, self.nfe)
+        """When a step begins, and the last evaluation: decreasing."""
+        return grid(self.denoiser.schedule, steps(self.walk, self.nfe) + 1, self.spacing)
 
     @property
     def checkpointed(self) -> "Victim":
         """The same victim, less memory: see `Checkpointed`."""
-        return Victim(self.walk, Checkpointed(self.denoiser), self.x, self.nfe)
+        return dataclasses.replace(self, denoiser=Checkpointed(self.denoiser))
 
     def end(self, omega: Tensor, steps: Sequence[int], generators: Generators) -> Tensor:
-        """x_0 under the pushes omega (P, M, n, d) before the P evaluations `steps`, differentiable in omega.
+        """x_0 under the pushes omega (P, M, n, d) before the P steps `steps`, differentiable in omega.
 
         With ω = 0, and a solver without memory, it is `sample`, bit for bit.
         """
@@ -94,11 +105,11 @@ class Victim:
         return self.denoiser.x0(x, self.times[-1])
 
     def pushed(self, x: Tensor, step: int, omega: Tensor) -> Tensor:
-        """x + σ_t ω at an evaluation's time."""
+        """x + σ_t ω at a step's time."""
         return x + self.denoiser.schedule(self.times[step])[1] * omega
 
     def walked(self, x: Tensor, start: int, stop: int, generators: Generators) -> Tensor:
-        """From the time of one evaluation to that of a later one, or the same."""
+        """From the time of one step to that of a later one, or the same."""
         if start < stop:
             for state in self.walk(self.denoiser, x, self.times[start : stop + 1], generators):
                 x = state

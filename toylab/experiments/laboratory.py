@@ -7,14 +7,14 @@ import torch
 
 from toylab import randomness
 from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
-from toylab.denoisers import Denoiser, Learned
+from toylab.denoisers import Denoiser, Exact, Learned
 from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
 from toylab.objectives import Objective
-from toylab.samplers import prior, sample
+from toylab.samplers import Counted, cost, prior, sample
 from toylab.theory import GridOptimum
 
 
@@ -73,16 +73,29 @@ class Laboratory:
         network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
-    def start(self) -> tuple[torch.Tensor, list[torch.Generator]]:
+    def start(self, n: int, purpose: str = "sampling") -> tuple[torch.Tensor, list[torch.Generator]]:
         """The noise (M, n, d) that every denoiser's samples start from, and the streams that go on from there."""
-        noise = self.streams("sampling")
-        shape = (len(self.seeds), self.study.samples, self.clean.dim)
+        noise = self.streams(purpose)
+        shape = (len(self.seeds), n, self.clean.dim)
         return prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device)), noise
 
-    def sample(self, denoiser: Denoiser, nfe: int | None = None) -> torch.Tensor:
-        """(M, n, d) samples, by the study's steps or `nfe`."""
-        x, noise = self.start()
-        return sample(self.study.sampler.bind(), denoiser, x, nfe or self.study.nfe, noise)
+    def sample(self, denoiser: Denoiser, nfe: int | None = None) -> tuple[torch.Tensor, int]:
+        """(M, n, d) samples, by the study's budget of evaluations or `nfe`, and the evaluations they took."""
+        return self._sample(denoiser, *self.start(self.study.samples), nfe or self.study.nfe)
+
+    def rehearse(self) -> None:
+        """Raise BadInput where a sampler that chooses its own steps does not reach its tolerance within the study's
+        nfe, on a few points with the exact score: to be told so before anything is trained."""
+        if cost(self.study.sampler.bind()) is None:
+            for nfe in (self.study.nfe, *self.study.few_steps):
+                self._sample(Exact(self.seen, self.schedule), *self.start(8, "rehearsal"), nfe)
+
+    def _sample(
+        self, denoiser: Denoiser, x: torch.Tensor, noise: list[torch.Generator], nfe: int
+    ) -> tuple[torch.Tensor, int]:
+        counted = Counted(denoiser)
+        x = sample(self.study.sampler.bind(), counted, x, nfe, noise, self.study.spacing.bind())
+        return x, counted.evaluations
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""
@@ -112,5 +125,5 @@ class Laboratory:
         times = [self.schedule.time(ratio) for ratio in ratios.tolist()]
         return Bench(
             self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact_device,
-            e.metrics, self.study.sampler.bind(),
+            e.metrics, self.study.sampler.bind(), self.study.spacing.bind(),
         )  # fmt: skip

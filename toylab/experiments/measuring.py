@@ -24,7 +24,7 @@ from toylab.metrics.flow import is_deterministic
 from toylab.metrics.robustness import Modal, Region
 from toylab.metrics.support import Subspace, is_thin
 from toylab.results import Measurement
-from toylab.samplers import Walk, prior
+from toylab.samplers import Spacing, Walk, cost, evenly_in_t, prior
 from toylab.schedules import Schedule
 
 THEORY = "theory"
@@ -32,8 +32,9 @@ THEORY = "theory"
 
 
 class Subject(NamedTuple):
-    """What is measured: samples (M, n, d), the denoiser they came from, if any, the exact optimum of its objective,
-    where that is asked for and known, and the source of each member's training points."""
+    """What is measured: samples (M, n, d), the denoiser they came from, if any, the evaluations of it that they took,
+    the exact optimum of its objective, where that is asked for and known, and the source of each member's training
+    points."""
 
     name: str
     denoiser: Denoiser | None
@@ -47,7 +48,7 @@ class Subject(NamedTuple):
 @dataclass
 class Bench:
     """The exact side of every comparison. contaminated is None where there is no contamination; metrics: names of the
-    index; sampler: the study's walk, if flows are to be measured."""
+    index; sampler, spacing: the study's, if flows are to be measured."""
 
     clean: Distribution
     contaminated: Distribution | None
@@ -59,6 +60,7 @@ class Bench:
     device: torch.device
     metrics: Sequence[str] = tuple(METRICS)
     sampler: Walk | None = None
+    spacing: Spacing = evenly_in_t
     _points: dict[tuple[str, float], Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -94,10 +96,10 @@ class Bench:
 
     @cached_property
     def walk(self) -> Walk | None:
-        """The sampler, if it is deterministic."""
-        deterministic = self.sampler and is_deterministic(
-            self.sampler, Exact(self.clean, self.schedule), self.noise[:, :1]
-        )
+        """The sampler, if it is deterministic, and its steps are given."""
+        if self.sampler is None or cost(self.sampler) is None:
+            return None
+        deterministic = is_deterministic(self.sampler, Exact(self.clean, self.schedule), self.noise[:, :1])
         return self.sampler if deterministic else None
 
     def streams(self, purpose: str) -> list[torch.Generator]:
@@ -144,9 +146,9 @@ def _references(needs: list[str], subject: Subject, bench: Bench) -> list[str]:
 
 
 def _needs(metric: Callable[..., Estimate]) -> list[str]:
-    """The parameters a metric must be given, and `size`."""
+    """The parameters a metric must be given, and those of the study where it has them."""
     parameters = inspect.signature(metric).parameters.values()
-    return [p.name for p in parameters if p.default is p.empty or p.name == "size"]
+    return [p.name for p in parameters if p.default is p.empty or p.name in ("size", "spacing")]
 
 
 def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[str, Callable[[], Any]]:
@@ -166,6 +168,7 @@ def _provided(name: str, against: str, subject: Subject, bench: Bench) -> dict[s
         "walk": lambda: bench.walk,
         "noise": lambda: bench.noise,
         "nfe": lambda: subject.nfe,
+        "spacing": lambda: bench.spacing,
         "generators": lambda: bench.streams(f"{name}/{against}"),
         "size": lambda: bench.pair,
     }

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from toylab import randomness
-from toylab.configuration import Method, Sampler, validate
+from toylab.configuration import Method, Sampler, Spacing, validate
 from toylab.data import Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
@@ -61,6 +61,7 @@ def trained(
 ) -> Generator[Progress, None, tuple[Laboratory, list["SampleSource"]]]:
     """Train every method; returns all that a study measures."""
     lab = Laboratory(study, device)
+    lab.rehearse()
     yield from _train_all(lab, folder, work)
     return lab, _subjects(lab, folder)
 
@@ -75,14 +76,14 @@ def measured(
         """The measurements of one subject, and its samples."""
         name, denoiser, law, optimum, sources = source
         start = time.perf_counter()
-        x = lab.exact_samples(law) if denoiser is None else lab.sample(denoiser)
+        x, nfe = (lab.exact_samples(law), 0) if denoiser is None else lab.sample(denoiser)
         sampled = time.perf_counter()
-        subject = Subject(name, denoiser, x, study.sampler.name, study.nfe, optimum, sources)
+        subject = Subject(name, denoiser, x, study.sampler.name, nfe, optimum, sources)
         rows = list(_until(stop, measure(subject, bench)))
         if denoiser is not None:
-            for nfe in study.few_steps:
-                fewer = subject._replace(samples=lab.sample(denoiser, nfe), nfe=nfe)
-                rows += _until(stop, measure(fewer, bench, of_samples=True))
+            for budget in study.few_steps:
+                x_fewer, nfe = lab.sample(denoiser, budget)
+                rows += _until(stop, measure(subject._replace(samples=x_fewer, nfe=nfe), bench, of_samples=True))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
@@ -110,7 +111,8 @@ def sample_from(
     dim = int(denoiser.network.dim)  # type: ignore[arg-type]
     x = prior(denoiser.schedule, (1, n, dim), noise, torch.empty(0))
     walk = validate(Sampler, folder.config["sampler"]).bind()
-    return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise)[0].numpy()
+    spacing = validate(Spacing, folder.config.get("spacing", {"name": "t"})).bind()  # older runs had no choice
+    return sample(walk, denoiser, x, nfe or folder.config["nfe"], noise, spacing)[0].numpy()
 
 
 class Work:

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings
+from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings, Spacing
 from toylab.contamination import Contaminated
 from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.index import METRICS
+from toylab.samplers import steps
 from toylab.training import Training
 
 REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-")
@@ -77,8 +78,8 @@ class Evaluation(Settings):
 class Study(RunSettings):
     """The settings of a study.
 
-    size: training points of each seed, None for endless fresh ones; few_steps: other numbers of steps to draw samples
-    with, for the metrics of samples.
+    size: training points of each seed, None for endless fresh ones; few_steps: other budgets of evaluations to draw
+    samples by, for the metrics of samples.
     """
 
     law: Law = Law.model_validate("three-gaussians")
@@ -89,7 +90,8 @@ class Study(RunSettings):
     network: Network = Network()
     training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
-    nfe: int = Field(100, ge=2, le=100_000)
+    spacing: Spacing = Spacing.model_validate("t")
+    nfe: int = Field(100, ge=2, le=100_000, description="most evaluations of the denoiser a sample may take")
     few_steps: list[Annotated[int, Field(ge=2, le=100_000)]] = Field([], max_length=64)
     samples: int = Field(4000, ge=2, le=10_000_000, description="of each seed")
     evaluation: Evaluation = Evaluation()
@@ -132,6 +134,11 @@ class Study(RunSettings):
                 schedule.time(getattr(evaluation, key))
             except BadInput as error:
                 raise ValueError(f"evaluation.{key}: {error}") from None
+        try:
+            for nfe in (self.nfe, *self.few_steps):
+                steps(self.sampler.bind(), nfe)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
         if not self.objectives:
             raise ValueError("methods: at least one is needed")
         for name, method in self.objectives.items():

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from toylab.attacks import Threat, Victim
-from toylab.attacks.victim import Share
+from toylab.attacks.victim import Share, attackable
 from toylab.configuration import AimChoice, AttackChoice, Settings
 from toylab.denoisers import Denoiser
 from toylab.errors import BadInput
@@ -68,6 +68,7 @@ class AttackStudy(MethodStudy):
         attack = self.attack
         try:
             attack.aim.build(self.law.build())
+            attackable(self.sampler.bind())
             self.schedule.build().time(attack.middle_ratio)
             for budget in attack.budgets:
                 Threat(budget)
@@ -128,11 +129,11 @@ def _attacked(
 def _damage(case: _Case, study: AttackStudy, lab: Laboratory, yardstick: Yardstick, stop: threading.Event) -> Damage:
     """The damage at (M, budgets · points), all budgets side by side; every subject meets the same noises and draws."""
     attack = study.attack
-    x = lab.start()[0][:, : attack.points]
+    x = lab.start(study.samples)[0][:, : attack.points]
     radii = torch.tensor(attack.budgets, dtype=x.dtype, device=x.device).repeat_interleave(x.shape[1])
     threat = Threat(radii, attack.norm, _place(case.place, study, lab), attack.share)
     walk = partial(_until, study.sampler.bind(), stop)
-    victim = Victim(walk, case.denoiser, x.repeat(1, len(attack.budgets), 1), study.nfe)
+    victim = Victim(walk, case.denoiser, x.repeat(1, len(attack.budgets), 1), study.nfe, study.spacing.bind())
     search, aim = attack.attacks[case.attack].build(), attack.aim.build(lab.clean)
     found, judged = (lab.streams(f"{purpose}/{case.attack}/{case.place}") for purpose in ("attack", "attack-judged"))
     return yardstick.damage(victim, threat, search(victim, threat, aim, found), judged)
