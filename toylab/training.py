@@ -148,11 +148,12 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * (done - self.settings.warmup) / (1 - self.settings.warmup)))
 
     def _clip(self) -> None:
+        limit = self.settings.clip * getattr(self.objective, "spike", lambda step: 1)(self.step)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]), dim=0
         )
-        factor = (self.settings.clip / (norm + 1e-12)).clamp(max=1.0)
+        factor = (limit / (norm + 1e-12)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
 

@@ -101,6 +101,10 @@ class Regularised:
         at_least_zero("lam", self.lam)
         object.__setattr__(self, "_off", not bool(torch.as_tensor(self.lam).any()))  # asked once, not in the loop
 
+    def spike(self, step: int) -> int:
+        """How many times larger the penalty is than if it acted in every step."""
+        return 1 if step % self.plan.every else self.plan.every
+
     @property
     def evaluations(self) -> float:
         return 1 + self.plan.share * (1 + self.direction.evaluations)
