@@ -13,7 +13,7 @@ from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
-from toylab.objectives import Denoising, robust_adv, robust_ran
+from toylab.objectives import Denoising, Plan, robust_adv, robust_ran
 from toylab.perturbations import Radius
 from toylab.schedules import DDPM
 from toylab.training import Trainer, Training
@@ -95,17 +95,31 @@ def test_ema_warms_up_and_averages():
 
 def test_gradients_are_clipped_per_member():
     t = trainer(settings=Training(steps=5, batch=32, clip=0.01))
+    norms = gradient_norms(t)
+    assert all((norm <= 0.01 * (1 + 1e-5)).all() for norm in norms)
+    assert (norms[0] > 0.0099).all()
+
+
+@pytest.mark.parametrize(("lam", "times"), [(1.0, (3, 1, 1)), (0.0, (1, 1, 1))])
+def test_clipping_leaves_room_for_a_regulariser_that_acts_in_one_step_of_several(lam: float, times: tuple[int, ...]):
+    settings = Training(steps=6, batch=32, clip=1e-4)
+    norms = gradient_norms(trainer(settings=settings, objective=robust_ran(lam, plan=Plan(every=3))))
+    for norm, several in zip(norms, 2 * times, strict=True):
+        torch.testing.assert_close(norm, torch.full_like(norm, 1e-4 * several))
+
+
+def gradient_norms(t: Trainer) -> list[torch.Tensor]:
+    """Of each member after clipping, in every step."""
     norms = []
     original = t._clip
 
-    def spy() -> None:
-        original()
+    def spy(limit: float) -> None:
+        original(limit)
         norms.append(sum(p.grad.flatten(1).square().sum(1) for p in t._parameters).sqrt())
 
     t._clip = spy  # type: ignore[method-assign]
     run(t)
-    assert all((norm <= 0.01 * (1 + 1e-5)).all() for norm in norms)
-    assert (norms[0] > 0.0099).all()
+    return norms
 
 
 def test_learning_rate_warms_up_linearly_and_decays_as_a_cosine():

@@ -7,7 +7,7 @@ gradients are clipped per member, and each member draws from streams of its own.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -89,6 +89,7 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
+        self._spike: Callable[[Batch], float] | None = getattr(objective, "spike", None)
         self._told: list[Labelled] | None = None
         if getattr(objective, "oracle", None) == "labelled":
             self._told = [source for source in sources if isinstance(source, Labelled)]
@@ -111,10 +112,11 @@ class Trainer:
         while self.step < self.settings.steps:
             if self.settings.compile == "reduce-overhead":
                 torch.compiler.cudagraph_mark_step_begin()
-            loss = self.objective(self.denoiser, self._batch(), self._generators["perturbation"])
+            batch = self._batch()
+            loss = self.objective(self.denoiser, batch, self._generators["perturbation"])
             self._optimizer.zero_grad()
             loss.sum().backward()
-            self._clip()
+            self._clip(self.settings.clip * (self._spike(batch) if self._spike else 1.0))
             self._descend()
             self._average()
             self.step += 1
@@ -147,8 +149,7 @@ class Trainer:
             return (self.step + 1) / (self.settings.warmup * self.settings.steps + 1)
         return 0.5 * (1 + math.cos(math.pi * (done - self.settings.warmup) / (1 - self.settings.warmup)))
 
-    def _clip(self) -> None:
-        limit = self.settings.clip * getattr(self.objective, "spike", lambda step: 1)(self.step)
+    def _clip(self, limit: float) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]), dim=0

@@ -43,9 +43,9 @@ class Objective(Protocol):
     """(denoiser, batch, generators of the perturbation) -> loss (M,).
 
     One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law, "labelled" on the same
-    points as all others, with Batch.noisy. One whose loss is by design larger in some steps than in others says how many
-    times by a method `spike(step)`, and in those the trainer clips gradients at as many times the norm: else clipping
-    would undo it.
+    points as all others, with Batch.noisy. One whose loss is by design larger in some steps than in others says how
+    many times by a method `spike(batch)`, and in those the trainer clips gradients at as many times the norm: else
+    clipping would undo it.
     """
 
     @property

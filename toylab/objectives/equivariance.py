@@ -101,9 +101,9 @@ class Regularised:
         at_least_zero("lam", self.lam)
         object.__setattr__(self, "_off", not bool(torch.as_tensor(self.lam).any()))  # asked once, not in the loop
 
-    def spike(self, step: int) -> int:
-        """How many times larger the penalty is than if it acted in every step."""
-        return 1 if step % self.plan.every else self.plan.every
+    def spike(self, batch: Batch) -> float:
+        """How many times larger the penalty is in this step than if it acted in every one."""
+        return 1.0 if self._off else max(1.0, self.plan.strength(batch))
 
     @property
     def evaluations(self) -> float:
