@@ -1,5 +1,6 @@
 """Every experiment, small; and what the lab's combinations allow."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,9 +31,11 @@ TINY = {
 }
 
 
-def carry_out(name: str, root: Path, preset: str, *changes: dict, draw: bool = False) -> Run:
+def carry_out(
+    name: str, root: Path, preset: str, *changes: dict, methods: Sequence[str] | None = None, draw: bool = False
+) -> Run:
     """As launch.Launch.carry_out does, without the figures where they are not looked at."""
-    launch = prepare(configure(name, preset, changes=changes), "cpu", root)
+    launch = prepare(configure(name, preset, changes=changes, methods=methods), "cpu", root)
     experiment = launch.configured.experiment
     progress = list(experiment.run(launch.configured.settings, launch.folder, launch.device))
     assert progress[-1].done == pytest.approx(progress[-1].total)
@@ -44,8 +47,12 @@ def carry_out(name: str, root: Path, preset: str, *changes: dict, draw: bool = F
 
 
 @pytest.mark.parametrize(
-    ("name", "preset"), [(n, p) for n in index.EXPERIMENTS for p in index.EXPERIMENTS.load(n).presets]
-)
+    ("name", "preset"),
+    [
+        pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke"))
+        for name in index.EXPERIMENTS for preset in index.EXPERIMENTS.load(name).presets
+    ],
+)  # fmt: skip
 def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path: Path):
     """A dry run: two steps of training and of sampling, two seeds; networks and methods as in the preset."""
     dry = {"training": {"steps": 2}, "nfe": 2, "samples": 60, "seeds": 2}

@@ -148,21 +148,22 @@ def run(
 def show(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Where each method's error comes from.")] = False,
 ) -> None:
     """Show a finished run: its settings, table and files. Example: toylab show runs/gmm-outliers-..."""
     folder = _load(path)
+    tables = _ledger(folder) if ledger else _tables(folder)
     if markdown:
         from toylab import results
 
-        tables = (results.summary(folder.rows), results.attacked_summary(folder.rows))
-        typer.echo("\n\n".join(results.markdown(table) for table in tables if table))
+        typer.echo("\n\n".join(results.markdown(table) for table in tables.values()))
         return
     made_by = folder.environment
     typer.echo(
         f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
         f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
     )
-    _print_run(folder)
+    _print_run(folder, ledger)
 
 
 @app.command()
@@ -261,18 +262,33 @@ def _print_table(table: "Table") -> None:
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
-def _print_run(folder: "Run") -> None:
-    from rich.table import Table
-
+def _tables(folder: "Run") -> "dict[str, list[list[str]]]":
+    """Title -> table, of a run's results."""
     from toylab.results import attacked_summary, summary
 
-    title = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
-    under_attack = f"displacement under attack, largest budget: {title}"
-    for name, lines in ((title, summary(folder.rows)), (under_attack, attacked_summary(folder.rows))):
-        if lines:
-            table = Table(*lines[0], title=name, box=None)
-            for line in lines[1:]:
-                table.add_row(*line)
-            _print_table(table)
+    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
+    tables = {over: summary(folder.rows)}
+    tables[f"displacement under attack, largest budget: {over}"] = attacked_summary(folder.rows)
+    return {title: table for title, table in tables.items() if table}
+
+
+def _ledger(folder: "Run") -> "dict[str, list[list[str]]]":
+    """The same of its error ledger."""
+    from toylab.ledger import accounts, table
+
+    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
+    return {f"{quantity}, part by part: {over}": table(of) for quantity, of in accounts(folder.rows).items()}
+
+
+def _print_run(folder: "Run", ledger: bool = False) -> None:
+    from rich.table import Table
+
+    for title, lines in (_ledger(folder) if ledger else _tables(folder)).items():
+        table = Table(*lines[0], title=title, box=None)
+        for line in lines[1:]:
+            table.add_row(*line)
+        _print_table(table)
+    if ledger:
+        return
     for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
         typer.echo(path)

@@ -3,7 +3,8 @@
 Who learns the outliers? The paper's claim (arXiv:2505.21742) is that equivariant adversarial training does
 not, and that invariance breaks. robust-ran and robust-adv run with the paper's settings, radius σ² + 8/255 times
 a random draw, and with a flat radius of one noise unit; nothing else differs between the two. robust-onesided is ours;
-oracle-clean is trained on as many points without outliers, and shows what the network and its training set add.
+oracle-clean is trained on as many points without outliers, and shows what the network and its training set add. The
+preset `ledger` says where each method's error comes from (toylab/ledger.py), and trains twice as much for it.
 """
 
 from typing import Any
@@ -35,6 +36,7 @@ EXPERIMENT = study_experiment(
     {
         "smoke": COMMON | SMOKE,
         "default": COMMON,
+        "ledger": COMMON | {"evaluation": {"ledger": True}},
         "paper": COMMON
         | {
             "network": {"width": 256, "depth": 4},

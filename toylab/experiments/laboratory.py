@@ -13,7 +13,7 @@ from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
-from toylab.objectives import Objective
+from toylab.objectives import Denoising, Objective
 from toylab.samplers import Counted, cost, prior, sample
 from toylab.theory import GridOptimum
 
@@ -40,24 +40,26 @@ class Laboratory:
     @cached_property
     def sources(self) -> list[Source]:
         """The training set of each seed, the same for every method but oracles."""
-        return self._sources(self.seen)
+        return self._sources(self.seen, self.study.size)
 
-    def sources_for(self, objective: Objective) -> list[Source]:
-        """Those an objective is trained on: for an oracle the clean law's, or the same points with labels."""
-        match getattr(objective, "oracle", None):
-            case "clean":
-                return self._sources(self.clean)
-            case "labelled":
-                return self._sources(self.seen, LabelledFinite, LabelledEndless)
-            case _:
-                return self.sources
+    def sources_for(self, objective: Objective, endless: bool = False) -> list[Source]:
+        """Those an objective is trained on: for an oracle the clean law's, or the same points with labels; or, instead
+        of training sets, endless data."""
+        law, size = self.trained_on(objective), None if endless else self.study.size
+        if getattr(objective, "oracle", None) == "labelled":
+            return self._sources(law, size, LabelledFinite, LabelledEndless)
+        return self.sources if law is self.seen and size == self.study.size else self._sources(law, size)
+
+    def trained_on(self, objective: Objective) -> Distribution:
+        """The law whose points an objective is trained on."""
+        return self.clean if getattr(objective, "oracle", None) == "clean" else self.seen
 
     def _sources(
-        self, law: Distribution, finite: type[Finite] = Finite, endless: type[Endless] = Endless
+        self, law: Distribution, size: int | None, finite: type[Finite] = Finite, endless: type[Endless] = Endless
     ) -> list[Source]:
-        if self.study.size is None:
+        if size is None:
             return [endless(law, device=self.exact_device) for _ in self.seeds]
-        return [finite(law, self.study.size, g, device=self.device) for g in self.streams("data")]
+        return [finite(law, size, g, device=self.device) for g in self.streams("data")]
 
     @cached_property
     def data_std(self) -> torch.Tensor:
@@ -73,15 +75,24 @@ class Laboratory:
         network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
-    def start(self, n: int, purpose: str = "sampling") -> tuple[torch.Tensor, list[torch.Generator]]:
-        """The noise (M, n, d) that every denoiser's samples start from, and the streams that go on from there."""
-        noise = self.streams(purpose)
-        shape = (len(self.seeds), n, self.clean.dim)
-        return prior(self.schedule, shape, noise, torch.empty(0, device=self.exact_device)), noise
+    def start(
+        self, n: int, purpose: str = "sampling", law: Distribution | None = None
+    ) -> tuple[torch.Tensor, list[torch.Generator]]:
+        """The noise (M, n, d) that every denoiser's samples start from, or with a law its own x_T of this noise; and
+        the streams that go on from there."""
+        noise, (alpha, sigma) = self.streams(purpose), self.schedule(self.schedule.t_max)
+        x = prior(self.schedule, (len(self.seeds), n, self.clean.dim), noise, torch.empty(0, device=self.exact_device))
+        if law is not None:
+            x0 = torch.stack([law.sample(n, g) for g in self.streams(f"{purpose}/x0")])
+            x = (alpha * x0 + sigma / torch.hypot(alpha, sigma) * x).to(x)
+        return x, noise
 
-    def sample(self, denoiser: Denoiser, nfe: int | None = None) -> tuple[torch.Tensor, int]:
-        """(M, n, d) samples, by the study's budget of evaluations or `nfe`, and the evaluations they took."""
-        return self._sample(denoiser, *self.start(self.study.samples), nfe or self.study.nfe)
+    def sample(
+        self, denoiser: Denoiser, nfe: int | None = None, law: Distribution | None = None
+    ) -> tuple[torch.Tensor, int]:
+        """(M, n, d) samples, by the study's budget of evaluations or `nfe`, and the evaluations they took; from the
+        prior, or from a law's own x_T."""
+        return self._sample(denoiser, *self.start(self.study.samples, law=law), nfe or self.study.nfe)
 
     def rehearse(self) -> None:
         """Raise BadInput where a sampler that chooses its own steps does not reach its tolerance within the study's
@@ -104,9 +115,11 @@ class Laboratory:
     def optimum(self, objective: Objective) -> Denoiser | None:
         """The exact optimum of an objective on the law it is trained on; None where not asked for, or not known."""
         study = self.study
-        if not study.evaluation.theory:
+        if not (study.evaluation.theory or study.evaluation.ledger):
             return None
-        law = self.clean if getattr(objective, "oracle", None) == "clean" else self.seen
+        law = self.trained_on(objective)
+        if isinstance(objective, Denoising):
+            return Exact(law, self.schedule)
         # those of the walks and of the bench, and one that is drawn
         levels = study.nfe + sum(study.few_steps) + study.evaluation.levels + 2
         found = GridOptimum(objective, law, self.schedule, levels=levels)

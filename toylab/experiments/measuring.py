@@ -6,7 +6,7 @@ against the same exact samples, so that differences between methods are paired.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from toylab.data import Finite, Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, SingularLaw
 from toylab.index import METRICS
+from toylab.ledger import eps_parts, metric_of
 from toylab.metrics import Estimate
 from toylab.metrics.flow import is_deterministic
 from toylab.metrics.robustness import Modal, Region
@@ -33,8 +34,8 @@ THEORY = "theory"
 
 class Subject(NamedTuple):
     """What is measured: samples (M, n, d), the denoiser they came from, if any, the evaluations of it that they took,
-    the exact optimum of its objective, where that is asked for and known, and the source of each member's training
-    points."""
+    the exact optimum of its objective, where that is asked for and known, the source of each member's training points,
+    and its chain in the error ledger (toylab/ledger.py)."""
 
     name: str
     denoiser: Denoiser | None
@@ -43,6 +44,7 @@ class Subject(NamedTuple):
     nfe: int
     optimum: Denoiser | None = None
     sources: Sequence[Source] = ()
+    chain: Mapping[str, Denoiser] = {}
 
 
 @dataclass
@@ -136,6 +138,19 @@ def measure(subject: Subject, bench: Bench, of_samples: bool = False) -> Iterato
             how = {} if subject.denoiser is None else {"sampler": subject.sampler, "nfe": subject.nfe}
             estimate = metric(**known)
             yield from _rows(name, against, estimate, subject, bench, **how)
+    if subject.chain and not of_samples:
+        yield from _ledger(subject, bench)
+
+
+def _ledger(subject: Subject, bench: Bench) -> Iterator[Measurement]:
+    """The parts of its error in ε, at the points at which eps-mse is held against the clean law."""
+    found: dict[str, list[Estimate]] = {}
+    for t in bench.times:
+        for part, estimate in eps_parts(subject.chain, bench.points_at("clean", t), t).items():
+            found.setdefault(part, []).append(estimate)
+            yield from _rows(metric_of(part), "clean", estimate, subject, bench, t=t)
+    for part, estimates in found.items():
+        yield from _rows(metric_of(part), "clean", Estimate.average(estimates), subject, bench)
 
 
 def _references(needs: list[str], subject: Subject, bench: Bench) -> list[str]:

@@ -1,10 +1,6 @@
 """The path of a study: train, sample, measure, going on where an earlier attempt stopped.
 
-Besides the methods, references are measured in the same way:
-
-    optimum-METHOD                       the exact optimum of the method's objective, where theory is asked for
-    exact-clean, exact-contaminated      the exact score of either law through the same sampler
-    clean-samples, contaminated-samples  fresh exact samples: the floor of the transport metrics
+What is measured, and beside what, is in subjects.py.
 """
 
 import threading
@@ -12,21 +8,19 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from toylab import randomness
-from toylab.configuration import Method, Sampler, Spacing, validate
-from toylab.data import Source
-from toylab.denoisers import Denoiser, Exact
-from toylab.distributions import Distribution
+from toylab.configuration import Sampler, Spacing, validate
 from toylab.experiments import fields
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.measuring import Subject, measure
 from toylab.experiments.study import Study
+from toylab.experiments.subjects import SampleSource, Training, sample_sources, trainings
 from toylab.results import Measurement
 from toylab.runs import Run
 from toylab.samplers import prior, sample
@@ -36,7 +30,7 @@ T = TypeVar("T")
 
 CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.2
-FIGURES = ("samples", "score-error", "outlier-mass", "score-field")
+FIGURES = ("samples", "score-error", "outlier-mass", "score-field", "ledger")
 
 
 def study_experiment(
@@ -58,46 +52,46 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
 
 def trained(
     study: Study, folder: Run, device: torch.device, work: "Work"
-) -> Generator[Progress, None, tuple[Laboratory, list["SampleSource"]]]:
+) -> Generator[Progress, None, tuple[Laboratory, list[SampleSource]]]:
     """Train every method; returns all that a study measures."""
     lab = Laboratory(study, device)
     lab.rehearse()
     yield from _train_all(lab, folder, work)
-    return lab, _subjects(lab, folder)
+    return lab, sample_sources(lab, folder)
 
 
 def measured(
-    lab: Laboratory, subjects: Sequence["SampleSource"], folder: Run, work: "Work"
+    lab: Laboratory, sources: Sequence[SampleSource], folder: Run, work: "Work"
 ) -> Generator[Progress, None, list[Measurement]]:
     """Sample and measure the subjects, and store samples and fields; returns the measurements."""
     bench, study, stop = lab.bench, lab.study, threading.Event()
 
     def taken(source: SampleSource) -> tuple[list[Measurement], np.ndarray]:
         """The measurements of one subject, and its samples."""
-        name, denoiser, law, optimum, sources = source
+        name, denoiser, law = source.name, source.denoiser, source.law
         start = time.perf_counter()
-        x, nfe = (lab.exact_samples(law), 0) if denoiser is None else lab.sample(denoiser)
+        x, nfe = (lab.exact_samples(law), 0) if denoiser is None else lab.sample(denoiser, law=source.start)
         sampled = time.perf_counter()
-        subject = Subject(name, denoiser, x, study.sampler.name, nfe, optimum, sources)
+        subject = Subject(name, denoiser, x, study.sampler.name, nfe, source.optimum, source.sources, source.chain)
         rows = list(_until(stop, measure(subject, bench)))
         if denoiser is not None:
             for budget in study.few_steps:
-                x_fewer, nfe = lab.sample(denoiser, budget)
+                x_fewer, nfe = lab.sample(denoiser, budget, source.start)
                 rows += _until(stop, measure(subject._replace(samples=x_fewer, nfe=nfe), bench, of_samples=True))
         folder.time(name, "sampling", sampled - start)
         folder.time(name, "measuring", time.perf_counter() - sampled)
         return rows, x.float().cpu().numpy()
 
-    work.subjects = len(subjects)
+    work.subjects = len(sources)
     yield work.at("measuring")  # before what the subjects share is made
     _ = bench.region
     results: list[tuple[list[Measurement], np.ndarray]] = []
-    for results in side_by_side([partial(taken, subject) for subject in subjects], workers(lab, len(subjects)), stop):
+    for results in side_by_side([partial(taken, source) for source in sources], workers(lab, len(sources)), stop):
         work.done = work.training + work.measuring * len(results)
-        yield work.at(f"measuring, {len(results)} of {len(subjects)} done")
+        yield work.at(f"measuring, {len(results)} of {len(sources)} done")
     yield work.at("writing")
-    folder.write_arrays("samples.npz", {subject.name: x for subject, (_, x) in zip(subjects, results, strict=True)})
-    denoisers = {subject.name: subject.denoiser for subject in subjects if subject.denoiser is not None}
+    folder.write_arrays("samples.npz", {source.name: x for source, (_, x) in zip(sources, results, strict=True)})
+    denoisers = {source.name: source.denoiser for source in sources if source.denoiser is not None}
     folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab))
     return [row for rows, _ in results for row in rows]
 
@@ -122,13 +116,13 @@ class Work:
     beyond: float = 0.0
 
     def __init__(self, study: Study):
-        self.costs = {name: method.build().evaluations for name, method in study.objectives.items()}
+        self.costs = {name: training.method.build().evaluations for name, training in trainings(study).items()}
         self.training = study.training.steps * sum(self.costs.values())
         steps = study.nfe + sum(study.few_steps)
         self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
-        optima = len(self.costs) if study.evaluation.theory else 0
-        self.subjects = len(self.costs) + references + optima
+        optima = len(study.objectives) if study.evaluation.theory else 0
+        self.subjects = len(self.costs) + references + optima  # until it is known
         self.done = 0.0
 
     @property
@@ -143,19 +137,18 @@ class Work:
 
 def _train_all(lab: Laboratory, folder: Run, work: Work) -> Iterator[Progress]:
     """Train the methods side by side, the longest first. Leaving early makes each write a checkpoint and stop."""
-    objectives, stop = lab.study.objectives, threading.Event()
-    steps = dict.fromkeys(objectives, 0)
+    todo, stop = trainings(lab.study), threading.Event()
+    steps = dict.fromkeys(todo, 0)
     _ = lab.data_std  # drawn before the trainings share it
 
     def train(name: str) -> None:
-        for number in _train(name, objectives[name], lab, folder, stop):
+        for number in _train(name, todo[name], lab, folder, stop):
             steps[name] = number
 
-    longest_first = sorted(objectives, key=work.costs.__getitem__, reverse=True)
-    trainings = [partial(train, name) for name in longest_first]
-    for done in side_by_side(trainings, workers(lab, len(trainings)), stop):
+    longest_first = sorted(todo, key=work.costs.__getitem__, reverse=True)
+    for done in side_by_side([partial(train, name) for name in longest_first], workers(lab, len(todo)), stop):
         work.done = sum(steps[name] * cost for name, cost in work.costs.items())
-        yield work.at(f"training, {len(done)} of {len(objectives)} done")
+        yield work.at(f"training, {len(done)} of {len(todo)} done")
 
 
 def workers(lab: Laboratory, tasks: int) -> int:
@@ -201,12 +194,13 @@ def _until(stop: threading.Event, rows: Iterator[Measurement]) -> Iterator[Measu
         yield row
 
 
-def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: threading.Event) -> Iterator[int]:
-    """Train one method from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
+def _train(name: str, training: Training, lab: Laboratory, folder: Run, stop: threading.Event) -> Iterator[int]:
+    """Do one training from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoint = f"weights/{name}.safetensors", f"checkpoints/{name}.safetensors"
     if not (folder.path / weights).exists():
-        objective = method.build()
-        trainer = Trainer(lab.denoiser(), lab.sources_for(objective), objective, lab.study.training, lab.seeds)
+        objective = training.method.build()
+        sources = lab.sources_for(objective, training.endless)
+        trainer = Trainer(lab.denoiser(), sources, objective, lab.study.training, lab.seeds)
         if (folder.path / checkpoint).exists():
             trainer.restore(folder.load_tensors(checkpoint))
             folder.log(f"{name}: going on from step {trainer.step}")
@@ -223,36 +217,3 @@ def _train(name: str, method: Method, lab: Laboratory, folder: Run, stop: thread
         folder.log(f"{name}: trained" + (f", last losses {step.loss.tolist()}" if step else ""))
         folder.time(name, "training", time.perf_counter() - start)
     yield lab.study.training.steps
-
-
-class SampleSource(NamedTuple):
-    """What samples come from: a denoiser, or else a law; the exact optimum of the objective it was trained with, and
-    the training sets: for a reference those of the methods, which it never saw."""
-
-    name: str
-    denoiser: Denoiser | None
-    law: Distribution
-    optimum: Denoiser | None
-    sources: list[Source]
-
-
-def _subjects(lab: Laboratory, folder: Run) -> list[SampleSource]:
-    """All that a study measures: methods, their exact optima where they are asked for, references."""
-    subjects: list[SampleSource] = []
-    optima: dict[str, Denoiser] = {}
-    for name, method in lab.study.objectives.items():
-        denoiser, objective = lab.denoiser().to(lab.exact_device), method.build()
-        denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
-        optimum = lab.optimum(objective)
-        if optimum is not None:
-            optima[name] = optimum
-        sources = lab.sources_for(objective)
-        subjects.append(SampleSource(name, denoiser.requires_grad_(False), lab.seen, optimum, sources))
-    unseen = lab.sources
-    subjects += [SampleSource(f"optimum-{name}", optimum, lab.seen, None, unseen) for name, optimum in optima.items()]
-    laws = {"clean": lab.clean} | ({"contaminated": lab.contaminated} if lab.contaminated is not None else {})
-    for name, law in laws.items():
-        subjects.append(SampleSource(f"exact-{name}", Exact(law, lab.schedule), law, None, unseen))
-    for name, law in laws.items():
-        subjects.append(SampleSource(f"{name}-samples", None, law, None, unseen))
-    return subjects

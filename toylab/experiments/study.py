@@ -17,10 +17,11 @@ from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.index import METRICS
+from toylab.ledger import ENDLESS
 from toylab.samplers import steps
 from toylab.training import Training
 
-REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-")
+REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-", ENDLESS)
 """How the names of references begin, which no method's may."""
 
 CHEAP = (
@@ -58,6 +59,7 @@ class Evaluation(Settings):
     pair: int = Field(1000, ge=2, le=20_000, description="points on either side of one transport problem")
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
     theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
+    ledger: bool = Field(False, description="the error ledger: optima as in theory, and a twin on endless data each")
     metrics: list[str] = Field(list(CHEAP), description='names, or "all"; those that apply are measured')
 
     @field_validator("metrics", mode="before")
@@ -119,6 +121,8 @@ class Study(RunSettings):
             seen = self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
+        if self.evaluation.ledger and not {"eps-mse", "w2"} <= {*self.evaluation.metrics}:
+            raise ValueError("evaluation.ledger: needs eps-mse and w2 among the metrics")
         if self.evaluation.theory and self.law.build().dim > 2:
             raise ValueError("evaluation.theory: exact optima are for laws in one or two dimensions")
         rates = self.training.lr

@@ -26,8 +26,9 @@ from toylab.errors import BadInput
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.gmm_outliers import COMMON, METHODS
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.pipeline import FIGURES, SampleSource, Work, measured, side_by_side, trained, workers
+from toylab.experiments.pipeline import FIGURES, Work, measured, side_by_side, trained, workers
 from toylab.experiments.study import SMOKE, MethodStudy
+from toylab.experiments.subjects import SampleSource
 from toylab.metrics import Estimate
 from toylab.metrics.damage import Damage, Yardstick
 from toylab.perturbations import Norm

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from toylab.distributions import Distribution
 from toylab.figures import attacks, savings, study
 from toylab.figures.laws import portrait
+from toylab.figures.ledger import ledger
 from toylab.figures.style import STYLE, save
 from toylab.runs import Run
 
@@ -22,6 +23,7 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "score-field": study.score_field,
     "what-is-learned": study.what_is_learned,
     "savings": savings.savings,
+    "ledger": ledger,
     "attack-displacement": attacks.displacement,
     "attack-outlier-mass": attacks.outlier_mass,
 }

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.experiments.study import REFERENCES
-from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels
+from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels, without_twins
 from toylab.results import interval
 from toylab.runs import Run
 
@@ -19,7 +19,7 @@ _AGAINST = {
 
 def samples(run: Run) -> Figure:
     """Samples of the first seed of every method over the clean law's density."""
-    stored, grid = run.arrays("samples.npz"), run.arrays("fields.npz")
+    stored, grid = without_twins(run.arrays("samples.npz")), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
     reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"])))) or 1.0
     figure, axes = panels(len(stored))
@@ -45,7 +45,7 @@ def score_error(run: Run) -> Figure:
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
     everyone = methods(run.rows)
     for ax, law in zip(axes[0], laws, strict=True):
-        for name in everyone:
+        for name in without_twins(dict.fromkeys(everyone)):
             found = [interval(rows, name, "eps-mse", law, t) for t in levels]
             means = np.array([i.mean if i else np.nan for i in found])
             half = np.array([i.half if i else np.nan for i in found])
@@ -65,7 +65,7 @@ def score_error(run: Run) -> Figure:
 def outlier_mass(run: Run) -> Figure:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
     rows = run.rows
-    names = methods(rows)
+    names = [*without_twins(dict.fromkeys(methods(rows)))]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
@@ -86,6 +86,7 @@ def score_field(run: Run) -> Figure | None:
     """The score of every denoiser at one noise level beside the exact ones, first seed; None beyond 2-D."""
     grid = run.arrays("fields.npz")
     scores = {name.removeprefix("score/"): v for name, v in grid.items() if name.startswith("score/")}
+    scores = without_twins(scores)
     if not scores:
         return None
     x = grid["x"]

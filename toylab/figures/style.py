@@ -1,8 +1,8 @@
 """What all figures share: style, colours, panels, frames, arrows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import seaborn as sns
@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.experiments.study import REFERENCES
+from toylab.ledger import ENDLESS, FROM_LAW
 from toylab.results import Row
+
+T = TypeVar("T")
 
 STYLE: Any = {
     "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
@@ -56,6 +59,11 @@ def arrows(ax: Axes, x: np.ndarray, score: np.ndarray, **style: Any) -> None:
 def methods(rows: Sequence[Row]) -> list[str]:
     """Methods and references in the order of the run."""
     return list(dict.fromkeys(row["method"] for row in rows))
+
+
+def without_twins(named: Mapping[str, T]) -> dict[str, T]:
+    """By name, without those that were measured for the error ledger alone."""
+    return {name: v for name, v in named.items() if not (name.startswith(ENDLESS) or name.endswith(FROM_LAW))}
 
 
 def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
