@@ -287,6 +287,15 @@ def test_a_law_without_a_density_is_measured_as_far_as_it_goes(tmp_path: Path):
     assert {row["metric"] for row in run.rows} == of_denoisers | of_samples | {"energy-distance", "distance"}
 
 
+def test_figures_are_of_what_was_measured(tmp_path: Path):
+    """The two divergences alone; those of a denoiser and the bound, and no figure of what there is not."""
+    asked = {"evaluation": {"metrics": ["kl", "girsanov-bound"]}}
+    run = carry_out("lab", tmp_path, "smoke", TINY, asked, draw=True)
+    assert {row["metric"] for row in run.rows} == {"kl", "girsanov-bound"}
+    assert {row["method"] for row in run.rows} == {"ddpm", "robust-adv", "exact-clean"}
+    assert {path.name for path in (run.path / "figures").glob("*.png")} == {"samples.png", "score-field.png"}
+
+
 def test_figures_of_experiments_exist():
     for name in index.EXPERIMENTS:
         assert set(index.EXPERIMENTS.load(name).figures) <= set(figures.FIGURES)

@@ -231,6 +231,10 @@ METRICS = Index(
         "duplicate-share": Entry(
             "toylab.metrics.memorization:duplicate_share", "samples nearer to it than 1 % of exact samples are"
         ),
+        "kl": Entry("toylab.metrics.likelihood:kl", "KL(law, model) in nats, the model by the probability-flow ODE"),
+        "girsanov-bound": Entry(
+            "toylab.metrics.likelihood:girsanov_bound", "bound on KL(law, model) in nats, the model by the reverse SDE"
+        ),
         "training-leakage": Entry(
             "toylab.metrics.memorization:training_leakage", "how much of the training set was learned (0 none, 1 all)"
         ),

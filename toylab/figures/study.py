@@ -34,13 +34,16 @@ def samples(run: Run) -> Figure:
     return figure
 
 
-def score_error(run: Run) -> Figure:
-    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds."""
+def score_error(run: Run) -> Figure | None:
+    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds; None where it
+    was not measured."""
     rows = [row for row in run.rows if row["metric"] == "eps-mse" and row["t"]]
     schedule = validate(ScheduleChoice, run.config["schedule"]).build()
     levels = sorted({row["t"] for row in rows}, key=float)
     ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
     laws = [law for law in ("clean", "contaminated", "theory") if any(row["against"] == law for row in rows)]
+    if not laws:
+        return None
     figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
     everyone = methods(run.rows)
@@ -62,9 +65,11 @@ def score_error(run: Run) -> Figure:
     return figure
 
 
-def outlier_mass(run: Run) -> Figure:
-    """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
+def outlier_mass(run: Run) -> Figure | None:
+    """Outlier mass of every method with its 95 % interval, beside the two laws' own; None where it was not measured."""
     rows = run.rows
+    if not any(row["metric"] == "outlier-mass" for row in rows):
+        return None
     names = [*without_twins(dict.fromkeys(methods(rows)))]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
