@@ -164,7 +164,7 @@ def weak(schedule: Schedule, name: str, variable: str, fewest: int) -> tuple[lis
 
 
 def likelihood_error(law: Distribution, schedule: Schedule, n: int = 12) -> tuple[float, int]:
-    """The largest error in nats of n points' log-density at t_min, the terminal law being the law's own; evaluations."""
+    """The largest error in nats of n points' log-density at t_min, with the law's own terminal law; evaluations."""
     alpha, sigma = schedule(schedule.t_min)
     x0 = law.sample(n, randomness.stream(0, "points"))
     x = alpha * x0 + sigma * randomness.randn(x0.shape, randomness.stream(0, "noise"), x0)
