@@ -46,10 +46,13 @@ def carry_out(
     return launch.folder
 
 
+ELSEWHERE = ("theory-check", "trajectory-attack")  # run small by tests of their own
+
+
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
-        pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke"))
+        pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke" or name in ELSEWHERE))
         for name in index.EXPERIMENTS for preset in index.EXPERIMENTS.load(name).presets
     ],
 )  # fmt: skip
@@ -60,7 +63,7 @@ def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path
     assert {row["method"] for row in run.rows} >= {*run.methods, "exact-clean", "clean-samples"}
 
 
-COSTLY = ("spiral", "trefoil", "two-moons")  # curves, as swiss-roll is
+COSTLY = ("spiral", "trefoil", "two-moons", "torus", "digits")  # curves, as swiss-roll is; and tested elsewhere
 
 
 @pytest.mark.parametrize(
