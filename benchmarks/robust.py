@@ -65,7 +65,6 @@ class Task(NamedTuple):
 TASKS = {
     "three-gaussians": Task("gmm-outliers", OUTLIERS),
     "ring-of-gaussians": Task("gmm-outliers", OUTLIERS),
-    "two-gaussians": Task("gmm-outliers", OUTLIERS),
     "oblique-plane": Task("plane-inliers", INLIER_NOISE),
     "subspace": Task("plane-inliers", INLIER_NOISE),
 }
