@@ -76,7 +76,9 @@ def carried_out(law: str, root: Path, changes: Mapping[str, Any] = {}) -> Run:
     launch = prepare(configure(TASKS[law].experiment, changes=[COMMON, named, changes], methods=METHODS), root=root)
     if not launch.folder.finished:
         for progress in launch.carry_out():
-            print(f"{law}: {progress.label}, {100 * progress.done / progress.total:.0f} %", end="\r", file=sys.stderr)
+            if sys.stderr.isatty():
+                share = progress.done / progress.total
+                print(f"{law}: {progress.label}, {100 * share:.0f} %", end="\r", file=sys.stderr)
     return launch.folder
 
 
