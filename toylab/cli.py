@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from toylab.launch import Launch
+    from toylab.report import Report
     from toylab.runs import Run
 
 app = typer.Typer(
@@ -125,7 +126,7 @@ def run(
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    from toylab import launch
+    from toylab import launch, report
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
@@ -141,7 +142,8 @@ def run(
         if configured.preset in configured.experiment.untried:
             typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
         _carry_out(launched)
-    _print_run(launched.folder)
+    _print_tables(report.tables(launched.folder))
+    _print_files(launched.folder)
 
 
 @app.command()
@@ -149,21 +151,29 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Where each method's error comes from.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Paired differences to ddpm, with p-values.")] = False,
 ) -> None:
     """Show a finished run: its settings, table and files. Example: toylab show runs/gmm-outliers-..."""
+    if ledger and compare:
+        raise BadInput("--ledger and --compare are two tables: ask for one of them")
     folder = _load(path)
-    tables = _ledger(folder) if ledger else _tables(folder)
+    from toylab import report
+
+    shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
     if markdown:
         from toylab import results
 
-        typer.echo("\n\n".join(results.markdown(table) for table in tables.values()))
+        texts = [*map(results.markdown, shown.tables.values()), *filter(None, [shown.footnote])]
+        typer.echo("\n\n".join(texts))
         return
     made_by = folder.environment
     typer.echo(
         f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
         f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
     )
-    _print_run(folder, ledger)
+    _print_tables(shown)
+    if not (ledger or compare):
+        _print_files(folder)
 
 
 @app.command()
@@ -262,33 +272,23 @@ def _print_table(table: "Table") -> None:
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
-def _tables(folder: "Run") -> "dict[str, list[list[str]]]":
-    """Title -> table, of a run's results."""
-    from toylab.results import attacked_summary, summary
-
-    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
-    tables = {over: summary(folder.rows)}
-    tables[f"displacement under attack, largest budget: {over}"] = attacked_summary(folder.rows)
-    return {title: table for title, table in tables.items() if table}
-
-
-def _ledger(folder: "Run") -> "dict[str, list[list[str]]]":
-    """The same of its error ledger."""
-    from toylab.ledger import accounts, table
-
-    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
-    return {f"{quantity}, part by part: {over}": table(of) for quantity, of in accounts(folder.rows).items()}
-
-
-def _print_run(folder: "Run", ledger: bool = False) -> None:
+def _print_tables(shown: "Report") -> None:
     from rich.table import Table
 
-    for title, lines in (_ledger(folder) if ledger else _tables(folder)).items():
+    for title, lines in shown.tables.items():
         table = Table(*lines[0], title=title, box=None)
         for line in lines[1:]:
             table.add_row(*line)
         _print_table(table)
-    if ledger:
-        return
-    for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
-        typer.echo(path)
+    if shown.footnote:
+        typer.echo(shown.footnote)
+
+
+def _print_files(folder: "Run") -> None:
+    """The files of a run; of the cells of a sweep the folders."""
+    from toylab.runs import CELLS
+
+    inside = {path: path.relative_to(folder.path).parts for path in sorted(folder.path.rglob("*"))}
+    for path, parts in inside.items():
+        if path.is_file() if parts[0] != CELLS else len(parts) == 2:
+            typer.echo(path)

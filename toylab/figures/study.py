@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
-from toylab.experiments.study import REFERENCES
 from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels, without_twins
-from toylab.results import interval
+from toylab.results import REFERENCES, interval
 from toylab.runs import Run
 
+_IMAGES = 16  # a line
 _AGAINST = {
     "clean": "against the clean law's score",
     "contaminated": "against the contaminated law's score",
@@ -64,20 +64,48 @@ def score_error(run: Run) -> Figure:
 
 def outlier_mass(run: Run) -> Figure:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
+    return _dots(run, "outlier-mass", "share of samples outside the clean law's 99.9 % region")
+
+
+def psnr(run: Run) -> Figure:
+    """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on."""
+    return _dots(run, "psnr", "PSNR of samples against the subspace, dB")
+
+
+def images(run: Run) -> Figure | None:
+    """Samples of the first seed as square images, black -1 and white 1, a line a method; None where they are not
+    square."""
+    stored = without_twins(run.arrays("samples.npz"))
+    side = round(next(iter(stored.values())).shape[-1] ** 0.5)
+    if any(points.shape[-1] != side**2 for points in stored.values()):
+        return None
+    figure = Figure(figsize=(5.2, 0.4 * len(stored) + 0.1), layout="constrained")
+    for ax, (name, points) in zip(figure.subplots(len(stored), 1, squeeze=False)[:, 0], stored.items(), strict=True):
+        row = points[0, :_IMAGES].reshape(-1, side, side)
+        ax.imshow(np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=1).transpose(1, 0, 2).reshape(side, -1),
+                  cmap="gray", vmin=-1, vmax=1)  # fmt: skip
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _dots(run: Run, metric: str, label: str) -> Figure:
+    """A metric of every method with its 95 % interval, lines for the two laws' own."""
     rows = run.rows
     names = [*without_twins(dict.fromkeys(methods(rows)))]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
-        found = interval(rows, name, "outlier-mass", "clean")
+        found = interval(rows, name, metric, "clean")
         if found is not None:
             ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
-        own = interval(rows, name, "outlier-mass", "clean")
+        own = interval(rows, name, metric, "clean")
         if own is not None:
             ax.axvline(own.mean, ls=style, color="0.5", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), list(reversed(names)))
-    ax.set_xlabel("share of samples outside the clean law's 99.9 % region")
+    ax.set_xlabel(label)
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     return figure
 
