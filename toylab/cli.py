@@ -269,7 +269,7 @@ def _print_table(table: "Table") -> None:
     from rich.console import Console
 
     console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    (console if console.is_terminal else Console(width=500)).print(table)
 
 
 def _print_tables(shown: "Report") -> None:

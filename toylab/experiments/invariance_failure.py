@@ -15,7 +15,7 @@ from typing import Any
 from toylab.experiments.study import CHEAP
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_EVALUATION: dict[str, Any] = {"metrics": [*CHEAP, "noise-share"], "theory": True}
+_METRICS = {"metrics": [*CHEAP, "noise-share"]}
 
 _COMMON: dict[str, Any] = {
     "law": "three-gaussians",
@@ -28,10 +28,12 @@ _COMMON: dict[str, Any] = {
         "robust-adv": "robust-adv",
     },
     "nfe": 50,
-    "evaluation": _EVALUATION,
 }
 
 EXPERIMENT = sweep_experiment(
-    {"smoke": _COMMON | SMOKE | {"evaluation": SMOKE["evaluation"] | _EVALUATION}, "default": _COMMON},
+    {
+        "smoke": _COMMON | SMOKE | {"evaluation": SMOKE["evaluation"] | _METRICS},
+        "default": _COMMON | {"evaluation": {"theory": True, **_METRICS}},
+    },
     figures=("sweep-noise-share", "sweep-outlier-mass", "sweep-w2"),
 )

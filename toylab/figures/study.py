@@ -1,11 +1,15 @@
 """Figures of a study: what its run folder holds, drawn."""
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels, without_twins
+from toylab.metrics.support import MOST_DECIBELS
 from toylab.results import REFERENCES, interval
 from toylab.runs import Run
 
@@ -21,7 +25,7 @@ def samples(run: Run) -> Figure:
     """Samples of the first seed of every method over the clean law's density."""
     stored, grid = without_twins(run.arrays("samples.npz")), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
-    reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"])))) or 1.0
+    reach = 1.05 * _reach(stored) or 1.0
     figure, axes = panels(len(stored))
     for ax, (name, points) in zip(axes, stored.items(), strict=False):
         x = points[0]
@@ -32,6 +36,13 @@ def samples(run: Run) -> Figure:
             _scatter(ax, x, grid, reach, colour(name, list(stored)))
         ax.set_title(name + (f"\n{100 * beyond:.0f} % outside the frame" if beyond > 0.005 else ""))
     return figure
+
+
+def _reach(stored: Mapping[str, np.ndarray]) -> float:
+    """What holds the clean law, and of what was trained on all but the last of long tails."""
+    found = float(np.nanmax(np.abs(stored["clean-samples"])))
+    seen = stored.get("contaminated-samples")
+    return found if seen is None else max(found, float(np.nanquantile(np.abs(seen), 0.995)))
 
 
 def score_error(run: Run) -> Figure:
@@ -68,8 +79,9 @@ def outlier_mass(run: Run) -> Figure:
 
 
 def psnr(run: Run) -> Figure:
-    """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on."""
-    return _dots(run, "psnr", "PSNR of samples against the subspace, dB")
+    """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on; without
+    what lies on the subspace, where it is infinite."""
+    return _dots(run, "psnr", "PSNR of samples against the subspace, dB", hidden=MOST_DECIBELS)
 
 
 def images(run: Run) -> Figure | None:
@@ -79,7 +91,7 @@ def images(run: Run) -> Figure | None:
     side = round(next(iter(stored.values())).shape[-1] ** 0.5)
     if any(points.shape[-1] != side**2 for points in stored.values()):
         return None
-    figure = Figure(figsize=(5.2, 0.4 * len(stored) + 0.1), layout="constrained")
+    figure = Figure(figsize=(5.2, 0.28 * len(stored)), layout="constrained")
     for ax, (name, points) in zip(figure.subplots(len(stored), 1, squeeze=False)[:, 0], stored.items(), strict=True):
         row = points[0, :_IMAGES].reshape(-1, side, side)
         ax.imshow(np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=1).transpose(1, 0, 2).reshape(side, -1),
@@ -90,20 +102,21 @@ def images(run: Run) -> Figure | None:
     return figure
 
 
-def _dots(run: Run, metric: str, label: str) -> Figure:
-    """A metric of every method with its 95 % interval, lines for the two laws' own."""
+def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure:
+    """A metric of every method with its 95 % interval, lines for the two laws' own; without what reaches `hidden`."""
     rows = run.rows
-    names = [*without_twins(dict.fromkeys(methods(rows)))]
+    found = {name: interval(rows, name, metric, "clean") for name in without_twins(dict.fromkeys(methods(rows)))}
+    known = {name: value for name, value in found.items() if value is not None and not value.mean >= hidden}
+    names = [name for name, value in found.items() if value is None or name in known]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
-        found = interval(rows, name, metric, "clean")
-        if found is not None:
-            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
+        if name in known:
+            mean, half = known[name]
+            ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
-        own = interval(rows, name, metric, "clean")
-        if own is not None:
-            ax.axvline(own.mean, ls=style, color="0.5", lw=0.8, zorder=0)
+        if name in known:
+            ax.axvline(known[name].mean, ls=style, color="0.5", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), list(reversed(names)))
     ax.set_xlabel(label)
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))

@@ -79,6 +79,7 @@ def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
 
 
 def stroke(name: str, everyone: Sequence[str]) -> tuple[Any, str]:
-    """Colour and style of a curve: exact scores black and grey, what theory says of a method dashed in its colour."""
+    """Colour and style of a curve: exact scores black and grey, what theory says of a method broken in its colour."""
     known = {"exact-clean": ("black", "--"), "exact-contaminated": ("0.5", ":")}
-    return known.get(name, (colour(name, everyone), "--" if name.startswith(REFERENCES) else "-"))
+    theory = ":" if name.startswith("implied-") else "--" if name.startswith(REFERENCES) else "-"
+    return known.get(name, (colour(name, everyone), theory))

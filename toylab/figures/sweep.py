@@ -84,7 +84,8 @@ def _panel(
         shade, style = stroke(name, everyone)
         if in_words:
             beside = places + 0.7 * ((number + 0.5) / len(everyone) - 0.5)
-            ax.errorbar(beside, means, yerr=half, fmt="o", ms=3, lw=1.2, color=shade, label=name)
+            inside = shade if style == "-" else "white"
+            ax.errorbar(beside, means, yerr=half, fmt="o", ms=3, mfc=inside, lw=1.2, color=shade, label=name)
         else:
             ax.plot(places, means, style, color=shade, lw=1.2, marker="o", ms=2, label=name)
             ax.fill_between(places, means - half, means + half, color=shade, alpha=0.2, lw=0)

@@ -11,7 +11,8 @@ from toylab.metrics.estimate import Estimate
 
 _RANK_TOLERANCE = 1e-12  # of the largest variance: below it is rounding
 
-_MOST_DECIBELS = 100.0
+MOST_DECIBELS = 100.0
+"""Of a PSNR: on a subspace it is infinite."""
 
 
 def is_thin(law: Distribution) -> bool:
@@ -74,4 +75,4 @@ def psnr(samples: Tensor, subspace: Subspace, span: float = 2.0) -> Estimate:
     """
     _, normal = subspace.split(samples)
     decibels = 10 * (span**2 / normal.square().mean(-1)).log10()
-    return Estimate.of_mean(decibels.clamp(max=_MOST_DECIBELS))
+    return Estimate.of_mean(decibels.clamp(max=MOST_DECIBELS))
