@@ -46,10 +46,13 @@ def carry_out(
     return launch.folder
 
 
+ELSEWHERE = ("theory-check", "trajectory-attack", "clean-price")  # run small by tests of their own
+
+
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
-        pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke"))
+        pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke" or name in ELSEWHERE))
         for name in index.EXPERIMENTS for preset in index.EXPERIMENTS.load(name).presets
     ],
 )  # fmt: skip
@@ -61,7 +64,7 @@ def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path
     assert {row["method"] for row in run.rows} >= {*asked, "exact-clean", "clean-samples"}
 
 
-COSTLY = ("spiral", "trefoil", "two-moons")  # curves, as swiss-roll is
+COSTLY = ("spiral", "trefoil", "two-moons", "torus", "digits")  # curves, as swiss-roll is; and tested elsewhere
 
 
 @pytest.mark.parametrize(
@@ -286,6 +289,15 @@ def test_a_law_without_a_density_is_measured_as_far_as_it_goes(tmp_path: Path):
     run = carry_out("lab", tmp_path, "smoke", TINY, {"law": {"name": "gaussian", "std": 0.0}}, draw=True)
     of_denoisers, of_samples = {"eps-mse", "jacobian-error", "equivariance-error"}, {"w2", "sliced-w2", "frechet"}
     assert {row["metric"] for row in run.rows} == of_denoisers | of_samples | {"energy-distance", "distance"}
+
+
+def test_figures_are_of_what_was_measured(tmp_path: Path):
+    """The two divergences alone; those of a denoiser and the bound, and no figure of what there is not."""
+    asked = {"evaluation": {"metrics": ["kl", "girsanov-bound"]}}
+    run = carry_out("lab", tmp_path, "smoke", TINY, asked, draw=True)
+    assert {row["metric"] for row in run.rows} == {"kl", "girsanov-bound"}
+    assert {row["method"] for row in run.rows} == {"ddpm", "robust-adv", "exact-clean"}
+    assert {path.name for path in (run.path / "figures").glob("*.png")} == {"samples.png", "score-field.png"}
 
 
 def test_figures_of_experiments_exist():

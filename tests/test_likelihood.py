@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.conftest import FULL
 from toylab.contamination import outliers
-from toylab.denoisers import Denoiser, Exact, Learned
+from toylab.denoisers import Denoiser, Exact, Given, Learned
 from toylab.distributions import Distribution, GaussianMixture
 from toylab.distributions.named import subspace, three_gaussians
 from toylab.errors import BadInput
@@ -279,3 +279,13 @@ def test_girsanov_bounds_the_reverse_sde(model: GaussianMixture):
     bound = girsanov_bound(Exact(model, schedule), CORRELATED, seeded(), size=10_000)
     assert float(bound.value) > exact - 4 * float(bound.stderr)
     assert float(bound.value) < exact + 0.01 + 4 * float(bound.stderr)
+
+
+def test_a_flow_that_cannot_be_followed_has_no_divergence():
+    """A denoiser that is not finite in the middle of the way: said by NaN, not by a number, and not by an error."""
+    law = GaussianMixture([[0.0]], std=1.0)
+    wild = Given(lambda x, t: torch.where((t - 0.5).abs() < 0.1, torch.nan, x), DDPM(), dtype=torch.float64)
+    with pytest.raises(BadInput):
+        log_likelihood(wild, torch.zeros(3, 1))
+    found = kl(wild, law, seeded(), size=3)
+    assert bool(found.value.isnan() and found.stderr.isnan())

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from toylab.results import from_csv, interval, markdown, summary
 
 ROOT = Path(__file__).parents[1]
@@ -35,8 +37,29 @@ def test_invariance_is_visibly_broken_and_ddpm_learned_the_contaminated_law():
     assert abs(learned.mean - own.mean) < 0.25 * own.mean
 
 
+def block(name: str) -> str:
+    """The code that stands under this mark."""
+    (code,) = re.findall(rf"<!-- python: {name} -->\n```python\n(.*?)```", README, flags=re.S)
+    return code
+
+
+def test_a_model_of_another_library_is_measured_in_five_lines(capsys: pytest.CaptureFixture[str]):
+    """`.ci/run` installs it; elsewhere it may be missing."""
+    pytest.importorskip("azula")
+    code = block("measured")
+    assert len(code.replace("\n\n", "\n").strip().splitlines()) == 5
+    names: dict[str, object] = {}
+    exec(block("theirs").replace("range(1000)", "range(50)"), names)
+    exec(code, names)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == [
+        "metric", "against", "model", "exact-clean", "exact-contaminated", "clean-samples", "contaminated-samples"
+    ]  # fmt: skip
+    assert {line.split()[0] for line in printed} >= {"eps-mse", "leakage", "jacobian-error", "w2", "outlier-mass"}
+
+
 def test_the_quickstart_runs():
-    (code,) = re.findall(r"<!-- python: quickstart -->\n```python\n(.*?)```", README, flags=re.S)
+    code = block("quickstart")
     assert len(code.strip().splitlines()) == 10
     names: dict[str, object] = {}
     exec(code, names)

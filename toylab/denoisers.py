@@ -1,6 +1,7 @@
 """Denoisers: what predicts x_0 and ε from x_t = α x_0 + σ ε.
 
-`Exact(law, schedule)` is the posterior mean of a known law, `Learned(network, schedule)` a network. Samplers,
+`Exact(law, schedule)` is the posterior mean of a known law, `Learned(network, schedule)` a network, `Given(function,
+schedule)` whatever somebody else has trained. Samplers,
 attacks and metrics take either: Exact with a sampler shows the discretisation error, Learned minus Exact the
 learning error. The three predictions of one denoiser are tied together by
 
@@ -24,6 +25,7 @@ for their x and σ/α for their σ; flow: the velocity of straight paths, Liu et
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -113,6 +115,41 @@ class _ExactLevel(NoiseLevel):
 
     def eps(self, x_t: Tensor) -> Tensor:
         return -_last(self.sigma) * self.law.score(x_t, self.alpha, self.sigma)
+
+
+class Given(Denoiser):
+    """Anybody's denoiser: a function (x_t, t) -> predicted ε, to be sampled, attacked and measured as our own are.
+
+    function: called with x_t (n, d) in `dtype` and t, one number (a tensor without axes) or one a point (n,), returns
+    (n, d); predictions have x_t's dtype. schedule: the one it was trained with (`FromFunction` for one of somebody
+    else's). A network that predicts x_0 or a velocity is made one of ε by x_t = α x_0 + σ ε.
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor, Tensor], Tensor], schedule: Schedule, dtype: torch.dtype = torch.float32
+    ):
+        self.function, self.schedule, self.dtype = function, schedule, dtype
+
+    def at(self, t: Tensor | float) -> NoiseLevel:
+        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+        return _GivenLevel(self, at, *self.schedule(t))
+
+
+class _GivenLevel(NoiseLevel):
+    def __init__(self, denoiser: Given, t: Tensor, alpha: Tensor, sigma: Tensor):
+        self.function, self.t, self.alpha, self.sigma = denoiser.function, t.to(denoiser.dtype), alpha, sigma
+
+    def predict(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        eps = self.eps(x_t)
+        return ((x_t - _last(self.sigma) * eps) / _last(self.alpha)).to(x_t.dtype), eps
+
+    def eps(self, x_t: Tensor) -> Tensor:
+        t = self.t.to(x_t.device)
+        t = t.reshape(()) if t.numel() == 1 else t.expand(x_t.shape[:-1]).reshape(-1)
+        found = self.function(x_t.to(self.t.dtype).reshape(-1, x_t.shape[-1]), t)
+        if found.shape != (x_t.shape[:-1].numel(), x_t.shape[-1]):
+            raise BadInput(f"the given denoiser returned {tuple(found.shape)} for points of {tuple(x_t.shape)}")
+        return found.to(x_t.dtype).reshape(x_t.shape)
 
 
 class Learned(nn.Module, Denoiser):

@@ -235,6 +235,10 @@ METRICS = Index(
         "duplicate-share": Entry(
             "toylab.metrics.memorization:duplicate_share", "samples nearer to it than 1 % of exact samples are"
         ),
+        "kl": Entry("toylab.metrics.likelihood:kl", "KL(law, model) in nats, the model by the probability-flow ODE"),
+        "girsanov-bound": Entry(
+            "toylab.metrics.likelihood:girsanov_bound", "bound on KL(law, model) in nats, the model by the reverse SDE"
+        ),
         "training-leakage": Entry(
             "toylab.metrics.memorization:training_leakage", "how much of the training set was learned (0 none, 1 all)"
         ),
@@ -257,20 +261,14 @@ EXPERIMENTS = Index(
             "images on a known subspace of R^64, 90 % of them noisy: who leaves it?",
             ("sklearn", "images"),
         ),
-        "theory-check": Entry(
-            "toylab.experiments.theory_check:EXPERIMENT",
-            "on a line: networks beside their objective's exact optimum",
-        ),
-        "cost": Entry(
-            "toylab.experiments.cost:EXPERIMENT", "what a cheaper regulariser keeps of the full one's effect"
-        ),
+        "theory-check": Entry("toylab.experiments.theory_check:EXPERIMENT", "on a line: networks beside exact optima"),
+        "cost": Entry("toylab.experiments.cost:EXPERIMENT", "what cheaper regularisers keep of the full one's effect"),
         "trajectory-attack": Entry(
             "toylab.experiments.trajectory_attack:EXPERIMENT",
             "attacks on the sampling trajectory, beside the same on the exact score",
         ),
         "invariance-failure": Entry(
-            "toylab.experiments.invariance_failure:EXPERIMENT",
-            "invariance, clean and contaminated: how it fails, and why",
+            "toylab.experiments.invariance_failure:EXPERIMENT", "how invariance fails, and why"
         ),
         "clean-price": Entry(
             "toylab.experiments.clean_price:EXPERIMENT", "what robust training costs on clean data, beside the theory"
@@ -285,13 +283,9 @@ EXPERIMENTS = Index(
         "radius-map": Entry("toylab.experiments.radius_map:EXPERIMENT", "λ x radius x its exponent, on gmm-outliers"),
         "heavy-tails": Entry("toylab.experiments.heavy_tails:EXPERIMENT", "outliers without end: Student's t law"),
         "missing-data": Entry("toylab.experiments.missing_data:EXPERIMENT", "points with a coordinate set to 0"),
-        "memorization": Entry(
-            "toylab.experiments.memorization:EXPERIMENT", "few training points, some of them many times"
-        ),
+        "memorization": Entry("toylab.experiments.memorization:EXPERIMENT", "few points, some of them many times"),
         "few-steps": Entry("toylab.experiments.few_steps:EXPERIMENT", "5 to 1,000 evaluations a sample, by sampler"),
-        "other-families": Entry(
-            "toylab.experiments.other_families:EXPERIMENT", "DDPM, EDM and flow matching on gmm-outliers"
-        ),
+        "other-families": Entry("toylab.experiments.other_families:EXPERIMENT", "DDPM beside EDM and flow matching"),
         "fine-tune": Entry("toylab.experiments.fine_tune:EXPERIMENT", "robust in the last part of a training alone"),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },

@@ -6,6 +6,7 @@ from t_min to E[x_0]. Variance-preserving schedules have α² + σ² = 1.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +62,26 @@ class Schedule(ABC):
     def _ratio(self, t: float) -> float:
         alpha, sigma = self(t)
         return float(sigma / alpha)
+
+
+@dataclass(frozen=True)
+class FromFunction(Schedule):
+    """Anybody's schedule: a function from t, a tensor, to (alpha, sigma) of its shape, whose σ/α grows with t."""
+
+    function: Callable[[Tensor], tuple[Tensor, Tensor]]
+    t_min: float = 1e-3
+    t_max: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_times(self.t_min, self.t_max)
+        _check_levels(self)
+        alpha, sigma = self(torch.linspace(self.t_min, self.t_max, 100, dtype=torch.float64))
+        if not bool(((sigma / alpha).diff() > 0).all()):
+            raise BadInput(f"sigma/alpha must grow with t between t_min = {self.t_min} and t_max = {self.t_max}")
+
+    def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        alpha, sigma = self.function(_as_time(t))
+        return torch.as_tensor(alpha), torch.as_tensor(sigma)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ differs within each seed.
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple, Self
 
 LEVEL = 0.95
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""The half-width of a 95 % interval in standard errors that are known well."""
 
 
 class Interval(NamedTuple):

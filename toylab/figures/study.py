@@ -45,13 +45,16 @@ def _reach(stored: Mapping[str, np.ndarray]) -> float:
     return found if seen is None else max(found, float(np.nanquantile(np.abs(seen), 0.995)))
 
 
-def score_error(run: Run) -> Figure:
-    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds."""
+def score_error(run: Run) -> Figure | None:
+    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds; None where it
+    was not measured."""
     rows = [row for row in run.rows if row["metric"] == "eps-mse" and row["t"]]
     schedule = validate(ScheduleChoice, run.config["schedule"]).build()
     levels = sorted({row["t"] for row in rows}, key=float)
     ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
     laws = [law for law in ("clean", "contaminated", "theory") if any(row["against"] == law for row in rows)]
+    if not laws:
+        return None
     figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
     everyone = methods(run.rows)
@@ -73,12 +76,12 @@ def score_error(run: Run) -> Figure:
     return figure
 
 
-def outlier_mass(run: Run) -> Figure:
-    """Outlier mass of every method with its 95 % interval, beside the two laws' own."""
+def outlier_mass(run: Run) -> Figure | None:
+    """Outlier mass of every method with its 95 % interval, beside the two laws' own; None where it was not measured."""
     return _dots(run, "outlier-mass", "share of samples outside the clean law's 99.9 % region")
 
 
-def psnr(run: Run) -> Figure:
+def psnr(run: Run) -> Figure | None:
     """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on; without
     what lies on the subspace, where it is infinite."""
     return _dots(run, "psnr", "PSNR of samples against the subspace, dB", hidden=MOST_DECIBELS)
@@ -102,11 +105,13 @@ def images(run: Run) -> Figure | None:
     return figure
 
 
-def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure:
+def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure | None:
     """A metric of every method with its 95 % interval, lines for the two laws' own; without what reaches `hidden`."""
     rows = run.rows
     found = {name: interval(rows, name, metric, "clean") for name in without_twins(dict.fromkeys(methods(rows)))}
     known = {name: value for name, value in found.items() if value is not None and not value.mean >= hidden}
+    if not known:
+        return None
     names = [name for name, value in found.items() if value is None or name in known]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()

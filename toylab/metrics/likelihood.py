@@ -40,8 +40,12 @@ def kl(
     x0, z = _draws(law, generators, size)
     x = alpha * x0 + sigma * z
     probes = None if law.dim <= EXACT_DIM else 1
-    model = log_likelihood(denoiser, x, terminal, probes, generators).value
-    return Estimate.of_mean(law.log_prob(x, alpha, sigma) - model)
+    own = law.log_prob(x, alpha, sigma)
+    try:
+        model = log_likelihood(denoiser, x, terminal, probes, generators).value
+    except BadInput:
+        model = torch.full_like(own, torch.nan)
+    return Estimate.of_mean(own - model)
 
 
 @torch.no_grad()

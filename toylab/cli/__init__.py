@@ -1,0 +1,41 @@
+"""The command line: parsing and printing only. One module a group of commands."""
+
+import io
+import sys
+from typing import NoReturn
+
+import typer
+
+from toylab import process
+from toylab.cli.app import app
+from toylab.errors import BadInput
+
+# what a module's commands do is imported when they are called: --help loads neither torch nor pandas
+from toylab.cli import catalogue, running, reading  # isort: skip  # they register with `app`, in the order of --help
+
+__all__ = ["app", "catalogue", "main", "reading", "running"]
+
+# typer carries a click of its own in new releases and uses the package of that name in old ones
+(_UsageError,) = (c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def main() -> NoReturn:
+    """The entry point. Exit codes: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
+    process.settle()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ε and ± shows something else, and goes on
+    try:
+        code = app(standalone_mode=False)
+    except BadInput as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as error:
+        if not isinstance(error, _UsageError):
+            raise
+        message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+        typer.echo(f"error: {message} (toylab --help lists what there is)", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

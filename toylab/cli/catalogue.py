@@ -1,0 +1,68 @@
+"""What there is: `toylab list` and `toylab laws`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toylab import index
+from toylab.cli.app import app
+from toylab.cli.printing import print_table
+from toylab.errors import BadInput
+
+_SECTIONS = (
+    index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
+    index.SCHEDULES, index.SAMPLERS, index.SPACINGS, index.ATTACKS, index.AIMS, index.METRICS,
+)  # fmt: skip
+
+
+@app.command("list")
+def list_() -> None:
+    """List every experiment, objective, law, contamination, schedule, sampler, spacing and metric."""
+    for section in _SECTIONS:
+        typer.echo(f"{section.kind}s")
+        width = max(len(name) for name in section)
+        for name, entry in section.items():
+            typer.echo(f"  {name:<{width}}  {entry.summary}")
+
+
+@app.command()
+def laws(
+    plot: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this law: samples and score fields.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of it; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to draw: NAME.png by default; or .svg.")
+    ] = None,
+) -> None:
+    """Print a table of the exact laws, or draw one. Example: toylab laws --plot swiss-roll --set dim=3"""
+    if plot is None:
+        if settings or output:
+            raise BadInput("--set and -o go with --plot NAME")
+        _print_laws()
+        return
+    from toylab.configuration import Law, assignments, validate
+
+    law = validate(Law, assignments(settings or []) | {"name": plot}).build()
+    path = output or Path(f"{plot}.png")
+    if path.suffix not in {".png", ".svg", ".pdf"} or not path.parent.is_dir() or path.is_dir():
+        raise BadInput(f"-o must name a .png, .svg or .pdf file in an existing folder, not {path}")
+    from toylab.figures import draw_law
+
+    try:
+        typer.echo(draw_law(law, plot, path))
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}") from None
+
+
+def _print_laws() -> None:
+    from rich.table import Table
+
+    table = Table(
+        "law", "dimension", "support", "exact by", "what it is", title="with its default parameters", box=None
+    )
+    for name, entry in index.LAWS.items():
+        law = index.LAWS.load(name)()
+        table.add_row(name, str(law.dim), law.support, law.exact_by, entry.summary)
+    print_table(table)

@@ -1,0 +1,46 @@
+"""Reports of runs, and tables, in a terminal."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toylab.report import Report
+    from toylab.runs import Run
+
+_WIDE = 500
+
+
+def print_table(table: "Table") -> None:
+    """To a terminal in its width, elsewhere in one that cuts nothing."""
+    from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=_WIDE)).print(table)
+
+
+def print_report(report: "Report") -> None:
+    """Its tables and its footnote."""
+    from rich.table import Table
+
+    for title, lines in report.tables.items():
+        table = Table(*lines[0], title=title, box=None)
+        for line in lines[1:]:
+            table.add_row(*line)
+        print_table(table)
+    if report.footnote:
+        typer.echo(report.footnote)
+
+
+def print_run(folder: "Run") -> None:
+    """The summary of its results, and its files; of the cells of a sweep the folders."""
+    from toylab import report
+    from toylab.runs import CELLS
+
+    print_report(report.tables(folder))
+    inside = {path: path.relative_to(folder.path).parts for path in sorted(folder.path.rglob("*"))}
+    for path, parts in inside.items():
+        if len(parts) == 2 if parts[0] == CELLS else path.is_file():
+            typer.echo(path)

@@ -1,0 +1,78 @@
+"""What reads a finished run: `toylab show` and `toylab sample`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toylab.cli.app import app
+from toylab.cli.printing import print_report, print_run
+from toylab.errors import BadInput
+
+if TYPE_CHECKING:
+    from toylab.runs import Run
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Where each method's error comes from.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Paired differences to ddpm, with p-values.")] = False,
+) -> None:
+    """Show a finished run: its settings, table and files. Example: toylab show runs/gmm-outliers-..."""
+    if ledger and compare:
+        raise BadInput("--ledger and --compare are two tables: ask for one of them")
+    folder = _load(path)
+    from toylab import report
+
+    shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
+    if markdown:
+        from toylab import results
+
+        texts = [*map(results.markdown, shown.tables.values()), shown.footnote]
+        typer.echo("\n\n".join(filter(None, texts)))
+        return
+    made_by = folder.environment
+    typer.echo(
+        f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
+        f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
+    )
+    if ledger or compare:
+        print_report(shown)
+    else:
+        print_run(folder)
+
+
+@app.command()
+def sample(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    method: Annotated[str, typer.Option(help="Which trained method.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000_000, help="How many samples.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="The training seed of the model; the first by default.")] = None,
+    draw: Annotated[int, typer.Option(min=0, help="The seed of the sampling noise.")] = 0,
+    nfe: Annotated[
+        int | None, typer.Option(min=2, max=100_000, help="Evaluations of the model; the run's by default.")
+    ] = None,
+) -> None:
+    """Draw samples from a trained model into FILE.npz (array `samples`, (n, d))."""
+    folder = _load(path)
+    if output.suffix != ".npz" or not output.parent.is_dir() or output.is_dir():
+        raise BadInput(f"-o must name a .npz file in an existing folder, not {output}")
+    import numpy as np
+
+    from toylab.experiments.pipeline import sample_from
+
+    points = sample_from(folder, method, seed, n, nfe, draw)
+    try:
+        np.savez_compressed(output, samples=points)
+    except OSError as error:
+        raise BadInput(f"cannot write {output}: {error.strerror}") from None
+    typer.echo(f"{n} samples of {method} in {output}")
+
+
+def _load(path: Path) -> "Run":
+    from toylab import runs
+
+    return runs.load(path)

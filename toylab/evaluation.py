@@ -1,0 +1,118 @@
+"""Any denoiser, measured as those of a study are: in five lines, whoever trained it.
+
+    print(evaluate(Given(eps, schedule), clean, contaminated))
+
+There is one model and no seeds here, so an interval is what the metric's own standard error says of these samples and
+points; what another training would have given is not in it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from toylab import randomness
+from toylab.denoisers import Denoiser, Exact
+from toylab.distributions import Distribution
+from toylab.errors import BadInput, unknown
+from toylab.experiments.measuring import Bench, Subject, measure
+from toylab.experiments.study import CHEAP
+from toylab.index import METRICS
+from toylab.results import Measurement, markdown
+from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
+from toylab.statistics import NORMAL, Interval
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to measure: samples drawn, by which sampler; `levels` noise levels from σ/α = `lowest` to `highest`, evenly
+    spaced in its logarithm, with `points` points each; `pair` points a side of a transport problem."""
+
+    sampler: Walk = ddim
+    spacing: Spacing = evenly_in_t
+    nfe: int = 100
+    samples: int = 4000
+    levels: int = 12
+    lowest: float = 0.05
+    highest: float = 8.0
+    points: int = 2000
+    pair: int = 1000
+    metrics: Sequence[str] = CHEAP
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a model, and of the exact references beside it."""
+
+    rows: list[Measurement]
+
+    def table(self) -> list[list[str]]:
+        """Heading, then one line a metric and law: value ± 95 % interval of the model and of each reference."""
+        found = {
+            (row.metric, row.against, row.method): Interval(row.value, NORMAL * row.stderr)
+            for row in self.rows if row.t is None
+        }  # fmt: skip
+        subjects = list(dict.fromkeys(row.method for row in self.rows))
+        lines = dict.fromkeys((metric, against) for metric, against, _ in found)
+        body = [[*line, *(str(found.get((*line, subject), "-")) for subject in subjects)] for line in lines]
+        return [["metric", "against", *subjects], *body]
+
+    def __str__(self) -> str:
+        table = self.table()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+
+    def _repr_markdown_(self) -> str:
+        return markdown(self.table())
+
+
+def evaluate(
+    denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None = None, protocol: Protocol = Protocol()
+) -> Evaluation:
+    """Every metric of the protocol that applies, of a denoiser against the exact laws; contaminated: what it was
+    trained on, where that is not the clean law.
+
+    Beside it stand the same metrics of the exact denoisers, through the same sampler from the same noise, and of exact
+    samples, whose distances to their own law are the floor of the transport metrics. Raises BadInput for an unknown
+    metric, and for a schedule that does not span the protocol's noise levels.
+    """
+    for name in protocol.metrics:
+        if name not in METRICS:
+            raise BadInput(unknown("metric", name, METRICS))
+    bench = _bench(denoiser, clean, contaminated, protocol)
+    subjects = [_sampled(MODEL, denoiser, protocol, clean.dim)]
+    for name, law in bench.laws.items():
+        subjects.append(_sampled(f"exact-{name}", Exact(law, denoiser.schedule), protocol, clean.dim))
+    for name, law in bench.laws.items():
+        x = law.sample(protocol.samples, _stream(protocol, "exact-samples"))
+        subjects.append(Subject(f"{name}-samples", None, x[None], "", 0))
+    return Evaluation([row for subject in subjects for row in measure(subject, bench)])
+
+
+def _bench(denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None, protocol: Protocol) -> Bench:
+    low, high = math.log(protocol.lowest), math.log(protocol.highest)
+    ratios = torch.linspace(low, high, protocol.levels, dtype=torch.float64).exp()
+    times = [denoiser.schedule.time(ratio) for ratio in ratios.tolist()]
+    return Bench(
+        clean, contaminated, denoiser.schedule, times, [protocol.seed], protocol.points, protocol.pair,
+        torch.device(protocol.device), protocol.metrics, protocol.sampler, protocol.spacing,
+    )  # fmt: skip
+
+
+def _sampled(name: str, denoiser: Denoiser, protocol: Protocol, dim: int) -> Subject:
+    counted, noise = Counted(denoiser), [_stream(protocol, "sampling")]
+    like = torch.empty(0, device=protocol.device)
+    x = prior(denoiser.schedule, (1, protocol.samples, dim), noise, like)
+    with torch.no_grad():
+        x = sample(protocol.sampler, counted, x, protocol.nfe, noise, protocol.spacing)
+    sampler = getattr(protocol.sampler, "func", protocol.sampler)
+    return Subject(name, denoiser, x, getattr(sampler, "__name__", ""), counted.evaluations)
+
+
+def _stream(protocol: Protocol, purpose: str) -> torch.Generator:
+    return randomness.stream(protocol.seed, purpose, torch.device(protocol.device))
