@@ -240,19 +240,22 @@ def overlay(
 ) -> dict[str, Any]:
     """`base`, settings of `kind`, with `changes` laid over them group by group.
 
-    A choice of another name replaces the old one with its parameters. whole_tables: a table of named choices
-    (the methods) is replaced as a whole instead of choice by choice.
+    A choice of another name replaces the old one with its parameters. whole_tables: a table with free keys (the
+    methods) is replaced as a whole instead of key by key.
     """
     result = dict(base)
     for key, value in changes.items():
         field = kind.model_fields.get(key)
         inner = field.annotation if field else None
-        of = typing.get_args(inner)[-1:] if typing.get_origin(inner) is dict else ()
         if inspect.isclass(inner) and issubclass(inner, Choice):
             value = _rechosen(result.get(key), value)
-        elif of and issubclass(of[0], Choice) and isinstance(value, Mapping):
+        elif typing.get_origin(inner) is dict and isinstance(value, Mapping):
             old = {} if whole_tables else result.get(key, {})
-            value = {**old, **{name: _rechosen(old.get(name), choice) for name, choice in value.items()}}
+            of = typing.get_args(inner)[-1]
+            if inspect.isclass(of) and issubclass(of, Choice):
+                value = {**old, **{name: _rechosen(old.get(name), choice) for name, choice in value.items()}}
+            else:
+                value = joined(old, value)
         elif inspect.isclass(inner) and issubclass(inner, Settings) and isinstance(value, Mapping):
             value = overlay(inner, result.get(key, {}), value)
         result[key] = value
@@ -263,7 +266,7 @@ def _rechosen(old: Any, new: Any) -> Any:
     new = {"name": new} if isinstance(new, str) else new
     if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("name", old["name"]) != old["name"]:
         return new
-    return _joined(old, new)
+    return joined(old, new)
 
 
 def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:
@@ -272,7 +275,7 @@ def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:
     The order does not matter where a choice and its parameters are assigned separately. Raises BadInput.
     """
     start: dict[str, Any] = {}
-    return reduce(_joined, map(_assignment, texts), start)
+    return reduce(joined, map(_assignment, texts), start)
 
 
 def _assignment(text: str) -> dict[str, Any]:
@@ -289,7 +292,7 @@ def _assignment(text: str) -> dict[str, Any]:
     return typing.cast(dict[str, Any], parsed)
 
 
-def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Two tables as one, the new over the old; a name joins the parameters that stand at its key."""
     result = dict(old)
     for key, value in new.items():
@@ -299,7 +302,7 @@ def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(before, str):
             before = {"name": before}
         both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        result[key] = _joined(typing.cast(Any, before), value) if both else value
+        result[key] = joined(typing.cast(Any, before), value) if both else value
     return result
 
 

@@ -62,13 +62,13 @@ class Index(Mapping[str, Entry]):
 
     def load(self, name: str) -> Any:
         """Import and return the definition called `name`; BadInput where there is none."""
-        entries = self._all()
-        if name in self._entries and name not in entries:
-            module, extra = self._entries[name].needs or ("", "")
-            raise BadInput(f"the {self.kind} '{name}' needs {module}: pip install 'toylab[{extra}]'")
-        if name not in entries:
-            raise BadInput(unknown(self.kind, name, entries))
-        module, _, attribute = entries[name].target.partition(":")
+        own = self._entries.get(name)
+        if own is not None and own.needs and not own.available:
+            raise BadInput(f"the {self.kind} '{name}' needs {own.needs[0]}: pip install 'toylab[{own.needs[1]}]'")
+        entry = own or self._all().get(name)  # other packages are asked only for what is not known here
+        if entry is None:
+            raise BadInput(unknown(self.kind, name, self._all()))
+        module, _, attribute = entry.target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
 
@@ -188,6 +188,9 @@ METRICS = Index(
     "metric",
     {
         "eps-mse": Entry("toylab.metrics.score:eps_mse", "mean squared error of eps against the exact score"),
+        "noise-share": Entry(
+            "toylab.metrics.score:noise_share", "how much of the exact noise is predicted (1 all, less too little)"
+        ),
         "leakage": Entry("toylab.metrics.score:leakage", "how much of the contamination was learned (0 none, 1 all)"),
         "jacobian-error": Entry(
             "toylab.metrics.smoothness:jacobian_error", "squared error of the Jacobian of eps, in noise units"
@@ -225,6 +228,7 @@ METRICS = Index(
         "distance": Entry("toylab.metrics.support:distance", "distance of samples to the clean law's support"),
         "normal-std": Entry("toylab.metrics.support:normal_std", "deviation from the clean law's subspace"),
         "tangent-std": Entry("toylab.metrics.support:tangent_std", "standard deviation within that subspace"),
+        "psnr": Entry("toylab.metrics.support:psnr", "samples against their projections on that subspace, in dB"),
         "nearest-ratio": Entry(
             "toylab.metrics.memorization:nearest_ratio", "distance to the training set over that of exact samples"
         ),
@@ -252,17 +256,37 @@ EXPERIMENTS = Index(
             "toylab.experiments.plane_inliers:EXPERIMENT",
             "a square in R³, 90 % of the points noisy: who learns the noise?",
         ),
-        "theory-check": Entry(
-            "toylab.experiments.theory_check:EXPERIMENT",
-            "on a line: networks beside their objective's exact optimum",
+        "subspace-corruption": Entry(
+            "toylab.experiments.subspace_corruption:EXPERIMENT",
+            "images on a known subspace of R^64, 90 % of them noisy: who leaves it?",
+            ("sklearn", "images"),
         ),
-        "cost": Entry(
-            "toylab.experiments.cost:EXPERIMENT", "what a cheaper regulariser keeps of the full one's effect"
-        ),
+        "theory-check": Entry("toylab.experiments.theory_check:EXPERIMENT", "on a line: networks beside exact optima"),
+        "cost": Entry("toylab.experiments.cost:EXPERIMENT", "what cheaper regularisers keep of the full one's effect"),
         "trajectory-attack": Entry(
             "toylab.experiments.trajectory_attack:EXPERIMENT",
             "attacks on the sampling trajectory, beside the same on the exact score",
         ),
+        "invariance-failure": Entry(
+            "toylab.experiments.invariance_failure:EXPERIMENT", "how invariance fails, and why"
+        ),
+        "clean-price": Entry(
+            "toylab.experiments.clean_price:EXPERIMENT", "what robust training costs on clean data, beside the theory"
+        ),
+        "contamination-grid": Entry(
+            "toylab.experiments.contamination_grid:EXPERIMENT",
+            "share x size of inlier noise, beside oracles and ddpm trained longer (preset paper never run)",
+        ),
+        "dimension-sweep": Entry(
+            "toylab.experiments.dimension_sweep:EXPERIMENT", "a circle and a line in 2 to 512 dimensions, noisy"
+        ),
+        "radius-map": Entry("toylab.experiments.radius_map:EXPERIMENT", "λ x radius x its exponent, on gmm-outliers"),
+        "heavy-tails": Entry("toylab.experiments.heavy_tails:EXPERIMENT", "outliers without end: Student's t law"),
+        "missing-data": Entry("toylab.experiments.missing_data:EXPERIMENT", "points with a coordinate set to 0"),
+        "memorization": Entry("toylab.experiments.memorization:EXPERIMENT", "few points, some of them many times"),
+        "few-steps": Entry("toylab.experiments.few_steps:EXPERIMENT", "5 to 1,000 evaluations a sample, by sampler"),
+        "other-families": Entry("toylab.experiments.other_families:EXPERIMENT", "DDPM beside EDM and flow matching"),
+        "fine-tune": Entry("toylab.experiments.fine_tune:EXPERIMENT", "robust in the last part of a training alone"),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },
     group="toylab.experiments",

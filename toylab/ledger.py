@@ -33,11 +33,9 @@ from torch import Tensor
 from toylab.denoisers import Denoiser
 from toylab.errors import BadInput
 from toylab.metrics import Estimate
-from toylab.results import Row, by_seed
+from toylab.results import ENDLESS, Row, by_seed
 from toylab.statistics import Interval
 
-ENDLESS = "endless-"
-"""How the names of methods begin that were trained on endless data instead of the training set."""
 FROM_LAW = "-from-law"
 """How the names of references end whose samples start from the law's own x_T instead of the prior."""
 

@@ -3,14 +3,15 @@
 results.csv has one row a measurement. `against` is the law compared with (clean, contaminated or theory), t the
 noise level (empty: averaged over log-SNR, or no noise level at all), nfe the steps of the samples. `attack`, `place`
 and `budget` (in units of noise) say under which attack on the sampling trajectory a number was measured, and are empty
-elsewhere. A `set.KEY` column stands for every configuration key that differs from the preset.
+elsewhere. A `set.KEY` column stands for every configuration key that differs from the preset, and for every key that
+a sweep goes over; there it is empty in the rows of what does not depend on the key.
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from toylab.statistics import Interval
 
@@ -19,11 +20,21 @@ COLUMNS = (
     "value", "stderr",
 )  # fmt: skip
 
+SET = "set."
+"""How the columns of configuration keys begin."""
+
+ENDLESS = "endless-"
+"""How the names of methods begin that were trained on endless data instead of the training set."""
+
+REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-", "implied-", ENDLESS)
+"""How the names of references begin, which no method's may."""
+
 Row = dict[str, str]
 
 
 class Measurement(NamedTuple):
-    """One number: what was measured of which member, and how well it is known."""
+    """One number: what was measured of which member, and how well it is known. cell: the keys of a sweep on which it
+    depends, and their values."""
 
     method: str
     seed: int
@@ -37,6 +48,14 @@ class Measurement(NamedTuple):
     attack: str = ""
     place: str = ""
     budget: float | None = None
+    cell: Mapping[str, object] = {}
+
+    @classmethod
+    def of(cls, row: Row) -> "Measurement":
+        """The one that a row was written from, without its cell."""
+        given: dict[str, Any] = {key: row[key] for key in cls._fields if row.get(key)}
+        kinds = {"seed": int, "nfe": int, "value": float, "stderr": float, "t": float, "budget": float}
+        return cls(**{key: kinds.get(key, str)(value) for key, value in given.items()})
 
 
 class Conditions(NamedTuple):
@@ -57,19 +76,24 @@ UNATTACKED = Conditions()
 
 def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed: Mapping[str, object]) -> str:
     """The text of results.csv. run: experiment and preset; changed: keys that differ from the preset."""
-    columns = [*COLUMNS, *(f"set.{key}" for key in changed)]
-    constant = {**run, **{f"set.{key}": value for key, value in changed.items()}}
+    measurements = list(measurements)
+    keys = dict.fromkeys([*changed, *(key for m in measurements for key in m.cell)])
+    constant = {**run, **{SET + key: value for key, value in changed.items()}}
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, *(SET + key for key in keys)], lineterminator="\n")
     writer.writeheader()
     for m in measurements:
-        writer.writerow({**constant, **{k: "" if v is None else v for k, v in m._asdict().items()}})
+        values = {key: "" if value is None else value for key, value in m._asdict().items() if key != "cell"}
+        writer.writerow({**constant, **values, **{SET + key: value for key, value in m.cell.items()}})
     return text.getvalue()
 
 
 def from_csv(text: str) -> list[Row]:
     """The rows of results.csv, as text; columns that an older table lacks are empty."""
     return [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(io.StringIO(text))]
+
+
+DAGGER = "†"
 
 
 class Column(NamedTuple):
@@ -81,6 +105,9 @@ class Column(NamedTuple):
 
 
 SUMMARY = (
+    Column("PSNR, dB", "psnr", "clean"),
+    Column("normal std", "normal-std", "clean"),
+    Column("tangent std", "tangent-std", "clean"),
     Column("outlier mass", "outlier-mass", "clean"),
     Column("W2 to clean", "w2", "clean"),
     Column("W2 to contam.", "w2", "contaminated"),
@@ -90,15 +117,57 @@ SUMMARY = (
     Column("ε MSE to contam.", "eps-mse", "contaminated"),
     Column("ε MSE to optimum", "eps-mse", "theory"),
     Column("Jacobian err.", "jacobian-error", "clean"),
+    Column("noise share", "noise-share", "clean"),
+    Column("nearest ratio", "nearest-ratio", "clean"),
+    Column("duplicates", "duplicate-share", "clean"),
+    Column("training leak.", "training-leakage", "clean"),
 )
 
+Cell = tuple[str, ...]
+"""The values of the keys of a sweep, in the order of `swept`; "" where a row does not depend on a key."""
 
-def summary(rows: Sequence[Row]) -> list[list[str]]:
-    """Heading, then one line a method: mean and 95 % interval over seeds, a dash where nothing was measured."""
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    body = [[method, *(_cell(rows, method, column) for column in SUMMARY)] for method in methods]
-    used = [i for i in range(len(SUMMARY) + 1) if i == 0 or any(line[i] != "-" for line in body)]
-    heading = ["method", *(column.heading for column in SUMMARY)]
+
+def swept(rows: Sequence[Row]) -> list[str]:
+    """The keys that vary over the rows of a sweep, in their order, without those that another one decides: of keys that
+    change together the first. None in the rows of any other run."""
+    columns = [column for column in (rows[0] if rows else ()) if column.startswith(SET)]
+    cells = {tuple(row[column] for column in columns) for row in rows}
+    varying = [i for i in range(len(columns)) if len({cell[i] for cell in cells} - {""}) > 1]
+
+    def decides(one: int, other: int) -> bool:
+        return len({(cell[one], cell[other]) for cell in cells}) == len({cell[one] for cell in cells})
+
+    def is_decided(i: int) -> bool:
+        return any(decides(j, i) and (j < i or not decides(i, j)) for j in varying if j != i)
+
+    return [columns[i].removeprefix(SET) for i in varying if not is_decided(i)]
+
+
+def by_cell(rows: Sequence[Row], keys: Sequence[str]) -> dict[Cell, list[Row]]:
+    """Rows by the values of these keys, in their order."""
+    found: dict[Cell, list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[SET + key] for key in keys), []).append(row)
+    return found
+
+
+def short(keys: Sequence[str]) -> list[str]:
+    """Keys by their last part, where that names one of them alone."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)]
+
+
+def summary(rows: Sequence[Row], marked: Collection[tuple[Cell, str]] = ()) -> list[list[str]]:
+    """Heading, then one line a method, and a cell of the sweep: mean and 95 % interval over seeds, a dash where nothing
+    was measured or a key has no part in it. marked: whose names get a dagger."""
+    keys = swept(rows)
+    body = []
+    for cell, own in by_cell(rows, keys).items():
+        for method in dict.fromkeys(row["method"] for row in own):
+            name = method + (f" {DAGGER}" if (cell, method) in marked else "")
+            body.append([name, *(value or "-" for value in cell), *(_cell(own, method, column) for column in SUMMARY)])
+    used = [i for i in range(1 + len(keys) + len(SUMMARY)) if i == 0 or any(line[i] != "-" for line in body)]
+    heading = ["method", *short(keys), *(column.heading for column in SUMMARY)]
     return [[line[i] for i in used] for line in [heading, *body]]
 
 

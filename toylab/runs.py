@@ -10,6 +10,7 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     fields.npz         density and score fields on a grid, where the law has one or two dimensions
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
     checkpoints/*.safetensors  the state of a training under way
+    cells/NAME         of a sweep of several studies: a run folder for each, which holds what of the above is its own
     figures/           PNG and SVG
     log.txt            what happened, with dates
     finished.json      written last: date and version
@@ -45,6 +46,9 @@ from toylab.networks import MLP
 
 if TYPE_CHECKING:
     import pandas
+
+CELLS = "cells"
+"""Where a sweep keeps the folders of its studies."""
 
 _APPENDING = threading.Lock()  # methods train and are measured side by side
 _RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
@@ -108,6 +112,8 @@ class Run:
         Raises BadInput for an unknown method or seed.
         """
         seed = self.seeds[0] if seed is None else seed
+        if not self.methods and (self.path / CELLS).is_dir():
+            raise BadInput(f"{self.path} is a sweep: its trained models are in the folders of {self.path / CELLS}")
         if method not in self.methods:
             raise BadInput(unknown("method", method, self.methods))
         if seed not in self.seeds:

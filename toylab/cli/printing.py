@@ -1,4 +1,4 @@
-"""Tables in a terminal."""
+"""Reports of runs, and tables, in a terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,10 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from toylab.report import Report
     from toylab.runs import Run
+
+_WIDE = 500
 
 
 def print_table(table: "Table") -> None:
@@ -15,42 +18,29 @@ def print_table(table: "Table") -> None:
     from rich.console import Console
 
     console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    (console if console.is_terminal else Console(width=_WIDE)).print(table)
 
 
-def tables_of(folder: "Run", ledger: bool = False) -> "dict[str, list[list[str]]]":
-    """Title -> table, of a run's results or of its error ledger."""
-    return _ledger(folder) if ledger else _tables(folder)
-
-
-def _tables(folder: "Run") -> "dict[str, list[list[str]]]":
-    """Title -> table, of a run's results."""
-    from toylab.results import attacked_summary, summary
-
-    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
-    tables = {over: summary(folder.rows)}
-    tables[f"displacement under attack, largest budget: {over}"] = attacked_summary(folder.rows)
-    return {title: table for title, table in tables.items() if table}
-
-
-def _ledger(folder: "Run") -> "dict[str, list[list[str]]]":
-    """The same of its error ledger."""
-    from toylab.ledger import accounts, table
-
-    over = f"mean ± 95 % interval over {len(folder.seeds)} seeds"
-    return {f"{quantity}, part by part: {over}": table(of) for quantity, of in accounts(folder.rows).items()}
-
-
-def print_run(folder: "Run", ledger: bool = False) -> None:
-    """Its tables; and its files, unless the ledger alone is asked for."""
+def print_report(report: "Report") -> None:
+    """Its tables and its footnote."""
     from rich.table import Table
 
-    for title, lines in tables_of(folder, ledger).items():
+    for title, lines in report.tables.items():
         table = Table(*lines[0], title=title, box=None)
         for line in lines[1:]:
             table.add_row(*line)
         print_table(table)
-    if ledger:
-        return
-    for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
-        typer.echo(path)
+    if report.footnote:
+        typer.echo(report.footnote)
+
+
+def print_run(folder: "Run") -> None:
+    """The summary of its results, and its files; of the cells of a sweep the folders."""
+    from toylab import report
+    from toylab.runs import CELLS
+
+    print_report(report.tables(folder))
+    inside = {path: path.relative_to(folder.path).parts for path in sorted(folder.path.rglob("*"))}
+    for path, parts in inside.items():
+        if len(parts) == 2 if parts[0] == CELLS else path.is_file():
+            typer.echo(path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toylab.cli.app import app
-from toylab.cli.printing import print_run, tables_of
+from toylab.cli.printing import print_report, print_run
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,21 +18,30 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Where each method's error comes from.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Paired differences to ddpm, with p-values.")] = False,
 ) -> None:
     """Show a finished run: its settings, table and files. Example: toylab show runs/gmm-outliers-..."""
+    if ledger and compare:
+        raise BadInput("--ledger and --compare are two tables: ask for one of them")
     folder = _load(path)
-    tables = tables_of(folder, ledger)
+    from toylab import report
+
+    shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
     if markdown:
         from toylab import results
 
-        typer.echo("\n\n".join(results.markdown(table) for table in tables.values()))
+        texts = [*map(results.markdown, shown.tables.values()), shown.footnote]
+        typer.echo("\n\n".join(filter(None, texts)))
         return
     made_by = folder.environment
     typer.echo(
         f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
         f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
     )
-    print_run(folder, ledger)
+    if ledger or compare:
+        print_report(shown)
+    else:
+        print_run(folder)
 
 
 @app.command()

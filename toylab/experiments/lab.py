@@ -6,6 +6,7 @@ The objective is trained beside the plain ddpm baseline, with the same data and 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from toylab.configuration import Method
 from toylab.experiments.pipeline import study_experiment
@@ -23,7 +24,7 @@ class Lab(Study):
         ddpm = {"ddpm": Method.model_validate("ddpm")} if self.baseline else {}
         return ddpm | {self.objective.name: self.objective}
 
-    def _only(self, names: Sequence[str]) -> "Lab":
+    def _only(self, names: Sequence[str]) -> Self:
         chosen = [method for name, method in self.objectives.items() if name in names and name != "ddpm"]
         objective = chosen[0] if chosen else Method.model_validate("ddpm")
         return self.model_copy(update={"baseline": "ddpm" in names, "objective": objective})

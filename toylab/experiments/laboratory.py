@@ -8,14 +8,16 @@ import torch
 from toylab import randomness
 from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
 from toylab.denoisers import Denoiser, Exact, Learned
-from toylab.distributions import Distribution
+from toylab.distributions import Distribution, GaussianMixture
 from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
 from toylab.networks import MLP
 from toylab.objectives import Denoising, Objective
 from toylab.samplers import Counted, cost, prior, sample
-from toylab.theory import GridOptimum
+from toylab.theory import GridOptimum, implied_law
+
+_SAME_LAW = 1e-6  # relative: what its fixed point is known to
 
 
 class Laboratory:
@@ -128,6 +130,22 @@ class Laboratory:
         except BadInput:
             return None
         return found
+
+    def implied(self, objective: Objective) -> Distribution | None:
+        """The law that an objective is known to learn instead of the one it is trained on; None where theory is not
+        asked for, and where there is none: it is that of one Gaussian, if the same at every noise level."""
+        law, evaluation = self.trained_on(objective), self.study.evaluation
+        if not evaluation.theory or isinstance(objective, Denoising):
+            return None
+        if not isinstance(law, GaussianMixture) or len(law.means) != 1:
+            return None
+        levels = [self.schedule(self.schedule.time(r)) for r in (evaluation.ratio_low, 1.0, evaluation.ratio_high)]
+        try:
+            laws = [implied_law(objective, law, float(alpha), float(sigma)) for alpha, sigma in levels]
+        except BadInput:
+            return None
+        spread = torch.stack([other.cov - laws[0].cov for other in laws]).abs().max()
+        return laws[0] if float(spread) <= _SAME_LAW * float(law.cov.abs().max()) else None
 
     @cached_property
     def bench(self) -> Bench:

@@ -8,7 +8,7 @@ against the same exact samples, so that differences between methods are paired.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -74,7 +74,7 @@ class Bench:
     def region(self) -> Region | None:
         """The clean law's highest-density region, one for every seed and method; None without a density."""
         try:
-            return Region(self.clean, randomness.stream(0, "region", self.device))
+            return _region(self.clean, self.device)
         except SingularLaw:
             return None
 
@@ -116,6 +116,12 @@ class Bench:
             x0 = torch.stack([self.laws[against].sample(self.points, g) for g in generators])
             self._points[against, t] = alpha * x0 + sigma * randomness.randn(x0.shape, generators, x0)
         return self._points[against, t]
+
+
+@lru_cache(maxsize=4)
+def _region(law: Distribution, device: torch.device) -> Region:
+    """The region of a law, once for all the studies of a process that ask for it: it takes a million samples."""
+    return Region(law, randomness.stream(0, "region", device))
 
 
 def measure(subject: Subject, bench: Bench, of_samples: bool = False) -> Iterator[Measurement]:

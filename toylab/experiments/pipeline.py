@@ -116,8 +116,9 @@ class Work:
     beyond: float = 0.0
 
     def __init__(self, study: Study):
-        self.costs = {name: training.method.build().evaluations for name, training in trainings(study).items()}
-        self.training = study.training.steps * sum(self.costs.values())
+        todo = trainings(study)
+        self.costs = {name: training.method.build().evaluations for name, training in todo.items()}
+        self.training = sum(training.steps * self.costs[name] for name, training in todo.items())
         steps = study.nfe + sum(study.few_steps)
         self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
         references = 2 if study.contamination.name == "none" else 4
@@ -145,7 +146,7 @@ def _train_all(lab: Laboratory, folder: Run, work: Work) -> Iterator[Progress]:
         for number in _train(name, todo[name], lab, folder, stop):
             steps[name] = number
 
-    longest_first = sorted(todo, key=work.costs.__getitem__, reverse=True)
+    longest_first = sorted(todo, key=lambda name: todo[name].steps * work.costs[name], reverse=True)
     for done in side_by_side([partial(train, name) for name in longest_first], workers(lab, len(todo)), stop):
         work.done = sum(steps[name] * cost for name, cost in work.costs.items())
         yield work.at(f"training, {len(done)} of {len(todo)} done")
@@ -200,7 +201,8 @@ def _train(name: str, training: Training, lab: Laboratory, folder: Run, stop: th
     if not (folder.path / weights).exists():
         objective = training.method.build()
         sources = lab.sources_for(objective, training.endless)
-        trainer = Trainer(lab.denoiser(), sources, objective, lab.study.training, lab.seeds)
+        recipe = lab.study.training.model_copy(update={"steps": training.steps})
+        trainer = Trainer(lab.denoiser(), sources, objective, recipe, lab.seeds)
         if (folder.path / checkpoint).exists():
             trainer.restore(folder.load_tensors(checkpoint))
             folder.log(f"{name}: going on from step {trainer.step}")
@@ -216,4 +218,4 @@ def _train(name: str, training: Training, lab: Laboratory, folder: Run, stop: th
         folder.write_tensors(weights, trainer.ema.state_dict())
         folder.log(f"{name}: trained" + (f", last losses {step.loss.tolist()}" if step else ""))
         folder.time(name, "training", time.perf_counter() - start)
-    yield lab.study.training.steps
+    yield training.steps

@@ -13,19 +13,21 @@ from toylab.experiments.study import SMOKE, MethodStudy
 
 _FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 
+METHODS: dict[str, Any] = {
+    "ddpm": "ddpm",
+    "robust-ran": "robust-ran",
+    "robust-adv": "robust-adv",
+    "invariance": "invariance",
+    "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+    "robust-l2": "robust-l2",
+    "oracle-clean": "oracle-clean",
+    "ambient": {"name": "ambient", "std": 0.2},
+}
+
 _COMMON: dict[str, Any] = {
     "law": "oblique-plane",
     "contamination": {"name": "inlier-noise", "fraction": 0.9, "std": 0.2},
-    "methods": {
-        "ddpm": "ddpm",
-        "robust-ran": "robust-ran",
-        "robust-adv": "robust-adv",
-        "invariance": "invariance",
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
-        "robust-l2": "robust-l2",
-        "oracle-clean": "oracle-clean",
-        "ambient": {"name": "ambient", "std": 0.2},
-    },
+    "methods": METHODS,
 }
 
 EXPERIMENT = study_experiment(

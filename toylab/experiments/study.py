@@ -17,12 +17,9 @@ from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.index import METRICS
-from toylab.ledger import ENDLESS
+from toylab.results import REFERENCES
 from toylab.samplers import steps
 from toylab.training import Training
-
-REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-", ENDLESS)
-"""How the names of references begin, which no method's may."""
 
 CHEAP = (
     "eps-mse", "leakage", "jacobian-error", "equivariance-error", "w2", "sliced-w2", "frechet", "energy-distance",
@@ -105,14 +102,18 @@ class Study(RunSettings):
     def objectives(self) -> Mapping[str, Method]:
         """What is trained, by name."""
 
-    def with_methods(self, names: Sequence[str]) -> "Study":
+    def with_methods(self, names: Sequence[str]) -> Self:
         for name in names:
             if name not in self.objectives:
                 raise BadInput(unknown("method", name, self.objectives))
         return self._only(names)
 
+    def steps_of(self, method: str) -> int:
+        """How many steps a method is trained."""
+        return self.training.steps
+
     @abstractmethod
-    def _only(self, names: Sequence[str]) -> "Study":
+    def _only(self, names: Sequence[str]) -> Self:
         """These settings with only the named objectives."""
 
     @model_validator(mode="after")
@@ -160,13 +161,25 @@ class Study(RunSettings):
 
 
 class MethodStudy(Study):
-    """A study with a free choice of methods."""
+    """A study with a free choice of methods. longer: method -> how many times the steps of the others it is trained."""
 
     methods: dict[str, Method]
+    longer: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field({})
+
+    @model_validator(mode="after")
+    def _longer_are_methods(self) -> Self:
+        for name in self.longer:
+            if name not in self.methods:
+                raise ValueError(f"longer: {unknown('method', name, self.methods)}")
+        return self
 
     @property
     def objectives(self) -> Mapping[str, Method]:
         return self.methods
 
-    def _only(self, names: Sequence[str]) -> "MethodStudy":
-        return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})
+    def steps_of(self, method: str) -> int:
+        return max(1, round(self.training.steps * self.longer.get(method, 1.0)))
+
+    def _only(self, names: Sequence[str]) -> Self:
+        longer = {name: times for name, times in self.longer.items() if name in names}
+        return self.model_copy(update={"methods": {name: self.methods[name] for name in names}, "longer": longer})

@@ -4,6 +4,7 @@ Besides the methods, references are measured in the same way:
 
     endless-METHOD                       the method trained on endless data, where the error ledger is asked for
     optimum-METHOD                       the exact optimum of its objective, where that or theory is asked for
+    implied-METHOD                       the law that its objective is known to learn, on one Gaussian and if asked for
     exact-clean, exact-contaminated      the exact score of either law through the same sampler
     exact-...-from-law                   the same from that law's own x_T, where the error ledger is asked for
     clean-samples, contaminated-samples  fresh exact samples: the floor of the transport metrics
@@ -19,23 +20,25 @@ from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.study import Study
-from toylab.ledger import ENDLESS, FROM_LAW, chain_of
+from toylab.ledger import FROM_LAW, chain_of
+from toylab.results import ENDLESS
 from toylab.runs import Run
 
 
 class Training(NamedTuple):
-    """A method, and whether it sees endless data instead of the study's training sets."""
+    """A method, for how many steps, and whether it sees endless data instead of the study's training sets."""
 
     method: Method
+    steps: int
     endless: bool = False
 
 
 def trainings(study: Study) -> dict[str, Training]:
     """All that a study trains, by name."""
-    methods = {name: Training(method) for name, method in study.objectives.items()}
+    methods = {name: Training(method, study.steps_of(name)) for name, method in study.objectives.items()}
     if not study.evaluation.ledger or study.size is None:
         return methods
-    return methods | {ENDLESS + name: Training(method, endless=True) for name, method in study.objectives.items()}
+    return methods | {ENDLESS + name: training._replace(endless=True) for name, training in methods.items()}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class SampleSource:
 def sample_sources(lab: Laboratory, folder: Run) -> list[SampleSource]:
     """All that a study measures."""
     trained = {name: _loaded(name, lab, folder) for name in trainings(lab.study)}
-    methods, twins, optima = [], [], []
+    methods, twins, optima, implied = [], [], [], []
     for name, method in lab.study.objectives.items():
         objective, twin = method.build(), ENDLESS + name
         law, optimum = lab.trained_on(objective), lab.optimum(objective)
@@ -69,7 +72,10 @@ def sample_sources(lab: Laboratory, folder: Run) -> list[SampleSource]:
             twins.append(SampleSource(twin, trained[twin], law, lab.sources_for(objective, endless=True), optimum))
         if optimum is not None:
             optima.append(SampleSource(f"optimum-{name}", optimum, law, lab.sources))
-    return methods + twins + optima + _references(lab)
+        learned = lab.implied(objective)
+        if learned is not None:
+            implied.append(SampleSource(f"implied-{name}", Exact(learned, lab.schedule), learned, lab.sources))
+    return methods + twins + optima + implied + _references(lab)
 
 
 def _loaded(name: str, lab: Laboratory, folder: Run) -> Denoiser:

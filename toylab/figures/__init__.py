@@ -4,6 +4,7 @@ No training and no metrics happen here, so a run's figure can be redrawn from it
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,18 +15,23 @@ from toylab.figures import attacks, savings, study
 from toylab.figures.laws import portrait
 from toylab.figures.ledger import ledger
 from toylab.figures.style import STYLE, save
+from toylab.figures.sweep import sweep
+from toylab.index import METRICS
 from toylab.runs import Run
 
 FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "samples": study.samples,
     "score-error": study.score_error,
     "outlier-mass": study.outlier_mass,
+    "psnr": study.psnr,
+    "images": study.images,
     "score-field": study.score_field,
     "what-is-learned": study.what_is_learned,
     "savings": savings.savings,
     "ledger": ledger,
     "attack-displacement": attacks.displacement,
     "attack-outlier-mass": attacks.outlier_mass,
+    **{f"sweep-{metric}": partial(sweep, metric=metric) for metric in METRICS},
 }
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 

@@ -6,12 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toylab.figures.style import colour
+from toylab.figures.style import stroke
 from toylab.results import Conditions, Row, interval
 from toylab.runs import Run
 
 _PLACES = {"start": "at the start", "middle": "in the middle", "every": "at every step"}
-_REFERENCE_STYLE = {"exact-clean": ("black", "--"), "exact-contaminated": ("0.5", ":")}
 
 
 def displacement(run: Run) -> Figure | None:
@@ -58,7 +57,7 @@ def _panel(ax: Axes, rows: Sequence[Row], everyone: Sequence[str], log: bool) ->
         low = np.minimum(half, 0.9 * means if log else means)  # what the axis can show
         apart = (number - (len(everyone) - 1) / 2) / len(everyone)  # bars beside each other, within a budget
         at = x * 1.3**apart if log else x + 0.07 * apart * x.max()
-        shade, style = _REFERENCE_STYLE.get(name, (colour(name, everyone), "-"))
+        shade, style = stroke(name, everyone)
         ax.errorbar(
             at, means, yerr=(low, half), ls=style, color=shade, lw=1, elinewidth=0.7, marker="o", ms=2, label=name
         )

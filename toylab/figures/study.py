@@ -1,15 +1,19 @@
 """Figures of a study: what its run folder holds, drawn."""
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.configuration import ScheduleChoice, validate
-from toylab.experiments.study import REFERENCES
 from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels, without_twins
-from toylab.results import interval
+from toylab.metrics.support import MOST_DECIBELS
+from toylab.results import REFERENCES, interval
 from toylab.runs import Run
 
+_IMAGES = 16  # a line
 _AGAINST = {
     "clean": "against the clean law's score",
     "contaminated": "against the contaminated law's score",
@@ -21,7 +25,7 @@ def samples(run: Run) -> Figure:
     """Samples of the first seed of every method over the clean law's density."""
     stored, grid = without_twins(run.arrays("samples.npz")), run.arrays("fields.npz")
     dim = next(iter(stored.values())).shape[-1]
-    reach = 1.05 * float(np.nanmax(np.abs(stored.get("contaminated-samples", stored["clean-samples"])))) or 1.0
+    reach = 1.05 * _reach(stored) or 1.0
     figure, axes = panels(len(stored))
     for ax, (name, points) in zip(axes, stored.items(), strict=False):
         x = points[0]
@@ -32,6 +36,13 @@ def samples(run: Run) -> Figure:
             _scatter(ax, x, grid, reach, colour(name, list(stored)))
         ax.set_title(name + (f"\n{100 * beyond:.0f} % outside the frame" if beyond > 0.005 else ""))
     return figure
+
+
+def _reach(stored: Mapping[str, np.ndarray]) -> float:
+    """What holds the clean law, and of what was trained on all but the last of long tails."""
+    found = float(np.nanmax(np.abs(stored["clean-samples"])))
+    seen = stored.get("contaminated-samples")
+    return found if seen is None else max(found, float(np.nanquantile(np.abs(seen), 0.995)))
 
 
 def score_error(run: Run) -> Figure | None:
@@ -67,22 +78,52 @@ def score_error(run: Run) -> Figure | None:
 
 def outlier_mass(run: Run) -> Figure | None:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own; None where it was not measured."""
-    rows = run.rows
-    if not any(row["metric"] == "outlier-mass" for row in rows):
+    return _dots(run, "outlier-mass", "share of samples outside the clean law's 99.9 % region")
+
+
+def psnr(run: Run) -> Figure | None:
+    """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on; without
+    what lies on the subspace, where it is infinite."""
+    return _dots(run, "psnr", "PSNR of samples against the subspace, dB", hidden=MOST_DECIBELS)
+
+
+def images(run: Run) -> Figure | None:
+    """Samples of the first seed as square images, black -1 and white 1, a line a method; None where they are not
+    square."""
+    stored = without_twins(run.arrays("samples.npz"))
+    side = round(next(iter(stored.values())).shape[-1] ** 0.5)
+    if any(points.shape[-1] != side**2 for points in stored.values()):
         return None
-    names = [*without_twins(dict.fromkeys(methods(rows)))]
+    figure = Figure(figsize=(5.2, 0.28 * len(stored)), layout="constrained")
+    for ax, (name, points) in zip(figure.subplots(len(stored), 1, squeeze=False)[:, 0], stored.items(), strict=True):
+        row = points[0, :_IMAGES].reshape(-1, side, side)
+        ax.imshow(np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=1).transpose(1, 0, 2).reshape(side, -1),
+                  cmap="gray", vmin=-1, vmax=1)  # fmt: skip
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure | None:
+    """A metric of every method with its 95 % interval, lines for the two laws' own; without what reaches `hidden`."""
+    rows = run.rows
+    found = {name: interval(rows, name, metric, "clean") for name in without_twins(dict.fromkeys(methods(rows)))}
+    known = {name: value for name, value in found.items() if value is not None and not value.mean >= hidden}
+    if not known:
+        return None
+    names = [name for name, value in found.items() if value is None or name in known]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
-        found = interval(rows, name, "outlier-mass", "clean")
-        if found is not None:
-            ax.errorbar(found.mean, y, xerr=found.half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
+        if name in known:
+            mean, half = known[name]
+            ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
-        own = interval(rows, name, "outlier-mass", "clean")
-        if own is not None:
-            ax.axvline(own.mean, ls=style, color="0.5", lw=0.8, zorder=0)
+        if name in known:
+            ax.axvline(known[name].mean, ls=style, color="0.5", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), list(reversed(names)))
-    ax.set_xlabel("share of samples outside the clean law's 99.9 % region")
+    ax.set_xlabel(label)
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     return figure
 

@@ -9,9 +9,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toylab.experiments.study import REFERENCES
-from toylab.ledger import ENDLESS, FROM_LAW
-from toylab.results import Row
+from toylab.ledger import FROM_LAW
+from toylab.results import ENDLESS, REFERENCES, Row
 
 T = TypeVar("T")
 
@@ -22,6 +21,7 @@ STYLE: Any = {
 LONGEST = 3.0
 """Arrows of a score field are cut at this length, in units of 1/σ."""
 _KNOWN = ("ddpm", "robust-ran", "robust-adv", "invariance", "robust-ran-flat", "robust-adv-flat")
+_GREY = 7  # where the palette has the colour of references
 _COLUMNS = 5
 _PANEL = 1.4  # inches
 
@@ -67,11 +67,19 @@ def without_twins(named: Mapping[str, T]) -> dict[str, T]:
 
 
 def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references, but an optimum has its method's; for methods, colour-blind safe colours: the same for a
-    known one in every figure, then in the order of the run."""
-    name = name.removeprefix("optimum-")
+    """Greys for references, but what theory says of a method has its colour; for methods, colour-blind safe colours:
+    the same for a known one in every figure, then in the order of the run."""
+    name = name.removeprefix("optimum-").removeprefix("implied-")
     if name.startswith(REFERENCES):
         return (0.45, 0.45, 0.45)
     palette = sns.color_palette("colorblind")
+    palette.append(palette.pop(_GREY))
     order = [*_KNOWN, *(n for n in everyone if n not in _KNOWN and not n.startswith(REFERENCES))]
     return tuple(palette[order.index(name) % len(palette)])
+
+
+def stroke(name: str, everyone: Sequence[str]) -> tuple[Any, str]:
+    """Colour and style of a curve: exact scores black and grey, what theory says of a method broken in its colour."""
+    known = {"exact-clean": ("black", "--"), "exact-contaminated": ("0.5", ":")}
+    theory = ":" if name.startswith("implied-") else "--" if name.startswith(REFERENCES) else "-"
+    return known.get(name, (colour(name, everyone), theory))

@@ -20,6 +20,18 @@ def eps_mse(denoiser: Denoiser, reference: Denoiser, x_t: Tensor, t: float) -> E
 
 
 @torch.no_grad()
+def noise_share(denoiser: Denoiser, reference: Denoiser, x_t: Tensor, t: float) -> Estimate:
+    """How much of the noise that is to be predicted is, over the points given, ε* of an exact denoiser:
+
+        E⟨ε_θ, ε*⟩ / E‖ε*‖²
+
+    1 is all of it. With less, sampling does not come down to the law; more makes it too narrow.
+    """
+    exact = reference.eps(x_t.double(), t)
+    return Estimate.of_ratio((denoiser.eps(x_t, t).double() * exact).sum(-1), exact.square().sum(-1))
+
+
+@torch.no_grad()
 def leakage(denoiser: Denoiser, clean: Distribution, contaminated: Distribution, x_t: Tensor, t: float) -> Estimate:
     """How much of the contamination was learned, over points of the contaminated law at time t:
 

@@ -11,6 +11,9 @@ from toylab.metrics.estimate import Estimate
 
 _RANK_TOLERANCE = 1e-12  # of the largest variance: below it is rounding
 
+MOST_DECIBELS = 100.0
+"""Of a PSNR: on a subspace it is infinite."""
+
 
 def is_thin(law: Distribution) -> bool:
     """Whether there is anything outside the law's support: it is not all of R^dim. Seen from noised exact samples."""
@@ -62,3 +65,14 @@ def tangent_std(samples: Tensor, subspace: Subspace) -> Estimate:
     in units of x."""
     tangent, _ = subspace.split(samples)
     return Estimate.of_mean((tangent - tangent.mean(-2, keepdim=True)).square().mean(-1)).root()
+
+
+def psnr(samples: Tensor, subspace: Subspace, span: float = 2.0) -> Estimate:
+    """Mean peak signal-to-noise ratio of samples (..., n, d) against their projections on the clean law's subspace, dB.
+
+    10 log₁₀(span²/(|x - Px|²/d)) of each sample, span that of a pixel: 2 from -1 to 1. On the subspace it is infinite;
+    it counts as 100 at most, so that the mean over samples says something.
+    """
+    _, normal = subspace.split(samples)
+    decibels = 10 * (span**2 / normal.square().mean(-1)).log10()
+    return Estimate.of_mean(decibels.clamp(max=MOST_DECIBELS))

@@ -1,0 +1,222 @@
+"""Sweeps: a study at every point of a grid, inside one run.
+
+The grid maps keys, as for `--set`, to lists of values,
+
+    {"contamination.fraction": [0.3, 0.9], "methods.*.lam": [0.3, 1.0]}
+
+and the sweep goes over all combinations. Keys with commas between them change together, each value then a list with
+one for each of them. A key of methods, `methods.NAME.KEY`, or `methods.*.KEY` for all that have it, makes versions of a
+method: they are trained side by side in one study, beside whatever does not depend on the key, which is there once.
+Every other key makes a study, a cell, of each of its values.
+
+Where there are several cells, each is a run folder of its own under cells/NAME. The sweep's results.csv has the rows of
+all, with the keys as `set.KEY` columns, and versions under the name of their method. A sweep that was interrupted goes
+on where it stopped: finished cells are kept, and no training is done twice.
+"""
+
+import json
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+
+from toylab.configuration import joined, overlay, validate
+from toylab.errors import BadInput
+from toylab.experiments import pipeline, study
+from toylab.experiments.experiment import Experiment, Progress
+from toylab.experiments.grid import Axis, belongs, entries, is_of_methods, nested, within
+from toylab.experiments.study import MethodStudy
+from toylab.experiments.subjects import trainings
+from toylab.results import REFERENCES, Measurement, to_csv
+from toylab.runs import CELLS, Run
+
+SMOKE: dict[str, Any] = study.SMOKE | {
+    "training": {"steps": 50, "batch": 128},
+    "evaluation": {"levels": 3, "points": 200, "pair": 250},
+}
+"""What the smoke preset of a sweep of several cells changes."""
+
+_MOST = 1000
+_AFTER_TRAINING = {"sampler", "spacing", "nfe", "few_steps", "samples", "evaluation"}
+"""Settings on which no training depends."""
+
+Labels = Mapping[str, object]
+"""Keys of the grid, and what results call their values."""
+
+
+class Version(NamedTuple):
+    """A method of a cell's study: of which method of the sweep it is a version, and where."""
+
+    method: str
+    at: Labels
+
+
+class Cell(NamedTuple):
+    """One study of a sweep: the name of its folder, where it is in the grid, and the versions it trains, by name."""
+
+    name: str
+    study: MethodStudy
+    at: Labels
+    versions: Mapping[str, Version]
+
+    def gathered(self, measured: Iterable[Measurement]) -> Iterator[Measurement]:
+        """Its measurements as those of the sweep."""
+        for m in measured:
+            prefix = next((prefix for prefix in REFERENCES if m.method.startswith(prefix)), "")
+            version = self.versions.get(m.method.removeprefix(prefix))
+            if version is None:
+                yield m._replace(cell=self.at)
+            else:
+                yield m._replace(method=prefix + version.method, cell={**self.at, **version.at})
+
+
+class Sweep(MethodStudy):
+    """A study, and the grid it goes over."""
+
+    grid: dict[str, list[Any]] = Field({})
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _with_dotted_keys(cls, given: Any) -> Any:
+        return entries(given)
+
+    @model_validator(mode="after")
+    def _every_cell_can_be_built(self) -> Self:
+        if (count := prod(len(axis.points) for axis in self.axes)) > _MOST:
+            raise ValueError(f"grid: at most {_MOST} combinations, not {count}")
+        for key in (key for axis in self.axes for key in axis.keys):
+            if not self._has(key):
+                raise ValueError(f"grid: no method has the key of '{key}'")
+        try:
+            _ = self.cells
+        except BadInput as error:
+            raise ValueError(f"grid: {error}") from None
+        return self
+
+    @property
+    def axes(self) -> list[Axis]:
+        """Those of the grid."""
+        return [Axis.of(text, values) for text, values in self.grid.items()]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The studies of the sweep, in the order of the grid. Raises BadInput where one of them cannot be."""
+        axes = [axis for axis in self.axes if not axis.of_methods]
+        points = product(*(axis.points for axis in axes))
+        return [self._cell(number, list(zip(axes, point, strict=True))) for number, point in enumerate(points, 1)]
+
+    def _cell(self, number: int, place: Sequence[tuple[Axis, tuple[Any, ...]]]) -> Cell:
+        values: Mapping[str, Any] = self.model_dump(exclude={"grid"})
+        at: dict[str, object] = {}
+        for axis, point in place:
+            at |= axis.labels(point)
+            for key, value in zip(axis.keys, point, strict=True):
+                values = overlay(MethodStudy, values, nested(key, value))
+        built = validate(MethodStudy, values)
+        plain = built.model_dump()
+        methods: dict[str, Mapping[str, Any]] = {}
+        longer, versions = dict[str, float](), dict[str, Version]()
+        for name, settings in plain["methods"].items():
+            own = list(self._versions(name, settings))
+            for index, (changed, differs) in enumerate(own, 1):
+                version = name if len(own) == 1 else f"{name}-{index}"
+                if version in methods:
+                    raise BadInput(f"{version} would be the name of two methods: rename one")
+                methods[version], versions[version] = changed, Version(name, differs)
+                longer |= {version: built.longer[name]} if name in built.longer else {}
+        if methods != plain["methods"]:
+            built = validate(MethodStudy, plain | {"methods": methods, "longer": longer})
+        return Cell(_folder_name(number, at), built, at, versions)
+
+    def _versions(self, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Labels]]:
+        """A method's settings at every point of the axes that it depends on."""
+        axes = [
+            (axis, [key for key in axis.keys if belongs(key, name, settings)]) for axis in self.axes if axis.of_methods
+        ]
+        own = [axis.only(keys) for axis, keys in axes if keys]
+        for place in product(*(axis.points for axis in own)):
+            changed, at = settings, dict[str, object]()
+            for axis, point in zip(own, place, strict=True):
+                at |= axis.labels(point)
+                for key, value in zip(axis.keys, point, strict=True):
+                    changed = joined(changed, nested(within(key), value))
+            yield changed, at
+
+    def _has(self, key: str) -> bool:
+        """False for a key of methods that none has."""
+        methods = self.model_dump(include={"methods"})["methods"].items()
+        return not is_of_methods(key) or any(belongs(key, name, settings) for name, settings in methods)
+
+    def _only(self, names: Sequence[str]) -> Self:
+        """The grid keeps what is left to go over."""
+        chosen = super()._only(names)
+        kept = [axis.only(keys) for axis in self.axes if (keys := [key for key in axis.keys if chosen._has(key)])]
+        return chosen.model_copy(update={"grid": dict(axis.entry for axis in kept)})
+
+
+def sweep_experiment(
+    presets: Mapping[str, Mapping[str, Any]], figures: Sequence[str], untried: Sequence[str] = ()
+) -> Experiment:
+    """An experiment that is a sweep with these presets."""
+    return Experiment(Sweep, presets, run, figures, frozenset(untried))
+
+
+def run(sweep: Sweep, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
+    """Carry out every cell; returns the measurements of all."""
+    cells = sweep.cells
+    if len(cells) == 1:
+        measured = yield from pipeline.run(cells[0].study, folder, device)
+        return list(cells[0].gathered(measured))
+    found: list[Measurement] = []
+    trained: dict[str, Path] = {}
+    shares, before = [pipeline.Work(cell.study).total for cell in cells], 0.0
+    for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
+        own, done = Run(folder.path / CELLS / cell.name), before
+        with closing(_carried_out(cell, own, folder, device, trained)) as steps:
+            for progress in steps:
+                done = max(done, before + share * progress.done / progress.total)
+                yield Progress(f"{number} of {len(cells)}: {progress.label}", done, sum(shares))
+        found += cell.gathered(map(Measurement.of, own.rows))
+        before += share
+    yield Progress("gathering", sum(shares), sum(shares))
+    return found
+
+
+def _carried_out(
+    cell: Cell, folder: Run, sweep: Run, device: torch.device, trained: dict[str, Path]
+) -> Generator[Progress, None, None]:
+    """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
+    what the training depends on; those of this cell are added."""
+    weights = {
+        _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in trainings(cell.study)
+    }
+    if folder.finished is None:
+        names = {key: sweep.config[key] for key in ("experiment", "preset")}
+        folder.write_json("config.json", {**names, **cell.study.model_dump(mode="json"), "grid": {}})
+        folder.write_json("environment.json", sweep.environment)
+        for key, path in weights.items():
+            if key in trained:
+                folder.write(f"weights/{path.name}", trained[key].read_bytes())
+        measured = yield from pipeline.run(cell.study, folder, device)
+        folder.write("results.csv", to_csv(measured, names, cell.at))
+        folder.finish()
+    trained |= weights
+
+
+def _training_key(of: MethodStudy, name: str) -> str:
+    """All that a training depends on."""
+    shared = of.model_dump(mode="json", exclude=_AFTER_TRAINING | {"methods", "longer"})
+    method, *rest = trainings(of)[name]
+    return json.dumps([shared, method.model_dump(mode="json"), rest], sort_keys=True)
+
+
+def _folder_name(number: int, at: Labels) -> str:
+    """The number tells cells apart, the rest is for who looks for one."""
+    text = "-".join(f"{key.rpartition('.')[2]}-{value}" for key, value in at.items())
+    return f"{number:02d}-{re.sub('[^a-zA-Z0-9.+-]+', '-', text)[:60].strip('.-')}"
