@@ -17,16 +17,16 @@ from toylab import process
 process.settle()
 # %load_ext toylab.notebook
 
-# %%
-import torch
-from matplotlib.figure import Figure
-
 # %% [markdown]
 # ## On one Gaussian: another covariance
 #
 # Among affine models the optimum for a *random* push is the exact ε of a Gaussian whose covariance is divided by
 # $1 + \lambda r^2/3$. Here the exact covariance and that of the `implied_law`:
+
 # %%
+import torch
+from matplotlib.figure import Figure
+
 from toylab.distributions import GaussianMixture
 from toylab.notebook import explore, watch
 from toylab.objectives import invariance, robust_adv, robust_ran

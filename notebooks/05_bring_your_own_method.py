@@ -81,8 +81,8 @@ rows = from_csv(to_csv(found.rows, {}, {}))
 #
 # What another library has trained needs only to predict: `Given` takes a function $(x_t, t) \mapsto \varepsilon$ and a
 # schedule. Here is a flow-matching model in plain PyTorch, with a loop of its own, trained on points of the
-# contaminated law. It predicts the velocity $v = \varepsilon - x_0$ of the straight path $x_t = (1 - t)\,x_0 + t\,\varepsilon$, so
-# $\varepsilon = x_t + (1 - t)\,v$.
+# contaminated law. It predicts the velocity $v = \varepsilon - x_0$ of the straight path
+# $x_t = (1 - t)\,x_0 + t\,\varepsilon$, so $\varepsilon = x_t + (1 - t)\,v$.
 
 # %%
 import torch

@@ -117,7 +117,7 @@ def test_intervals_cover_what_is_known():
 
 TINY = {
     "training": {"steps": 6, "batch": 16}, "network": {"width": 8}, "nfe": 3, "samples": 60, "size": 100, "seeds": 2,
-    "evaluation": {"levels": 2, "points": 20, "pair": 30, "metrics": ["eps-mse", "leakage", "w2", "outlier-mass"]},
+    "evaluation": {"levels": 2, "points": 20, "pair": 30, "metrics": ["eps-mse", "leakage", "sliced-w2", "outlier-mass"]},
 }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def test_a_trial_measures_what_a_run_measures(tmp_path: Path):
     """Row by row, references too; and one's own objective as the named one that it is."""
     configured = configure("gmm-outliers", "smoke", changes=[TINY], methods=["ddpm", "robust-onesided"])
     launch = prepare(configured, "cpu", tmp_path)
-    for _ in launch.carry_out():
+    for _ in configured.experiment.run(configured.settings, launch.folder, launch.device):
         pass
     run = [Measurement.of(row) for row in launch.folder.rows]
     found = trial(configured.settings.with_methods(["ddpm"]), {"mine": robust_onesided()})
