@@ -53,15 +53,15 @@ for ax, name, path in zip(figure.subplots(1, 2), starts, paths, strict=True):
 figure
 
 # %% [markdown]
-# Red are the points whose end moves by more than 1: they start near the border between two modes, and a push sends them
-# across. Even the exact flow has such points. How far the ends move, on average over all:
+# Red are the points whose end moves by more than 1, far more than a mode is wide: a push sends them to another mode.
+# Even the exact flow has such points, near the borders. How far the ends move, on average over all:
 
 # %%
 from toylab.metrics import Estimate
 from toylab.metrics.damage import Yardstick
 
 yardstick = Yardstick(clean, region=None)
-Estimate.of_mean(yardstick.damage(exact, threat, push, [generator])["displacement"])
+Estimate.of_mean(yardstick.damage(exact, threat, push, [generator])["displacement"][0])
 
 # %% [markdown]
 # ## Attacks on trained networks
@@ -76,9 +76,9 @@ from toylab.notebook import run
 folder = run(
     "trajectory-attack",
     "smoke",
-    methods=["ddpm", "robust-adv-flat", "robust-onesided"],
+    methods=["ddpm", "robust-adv-flat"],
     training={"steps": 400},
-    attack={"places": ["start", "every"], "attacks": {"adaptive": {"steps": 5}}},
+    attack={"places": ["start", "every"], "attacks": {"greedy": {"steps": 1}, "adaptive": {"steps": 4}}},
     nfe=10,
     few_steps=[4, 20, 40],
     evaluation={"metrics": ["eps-mse", "w2", "outlier-mass"], "levels": 3},

@@ -73,8 +73,8 @@ rows = from_csv(to_csv(found.rows, {}, {}))
 }
 
 # %% [markdown]
-# An interval that holds 0 says that these seeds and steps cannot tell the two apart. For more: the preset `default`, or
-# a line in `toylab/index.py`, and the command line knows it, too.
+# An interval that holds 0 says that these seeds and steps cannot tell the two apart. For more, take the preset
+# `default`; with a line in `toylab/index.py` the command line knows the objective, too.
 
 # %% [markdown]
 # ## Anybody's denoiser

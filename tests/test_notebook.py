@@ -1,7 +1,9 @@
 """toylab in Jupyter, as a kernel would see it: what is displayed, what is drawn anew, what is said without one."""
 
 import io
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -246,6 +248,47 @@ def test_a_slider_draws_anew_and_its_value_follows(shell: InteractiveShell):
     assert drawn["image/png"] != figure["image/png"]
     assert refused == {"text/plain": "too high"}
     assert values == {"height": 3.0, "shape": "saw"}
+
+
+@pytest.mark.slow
+def test_a_slider_moved_by_a_frontend_in_a_real_kernel(monkeypatch: pytest.MonkeyPatch):
+    """Over the wire: what moves is a message to the slider, what comes back the figure, in its old place."""
+    from jupyter_client.manager import start_new_kernel
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    code = """
+        from matplotlib.figure import Figure
+        from toylab.notebook import explore
+        values = explore(lambda height: Figure(), height=(0.0, 4.0, 1.0))
+    """
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+
+        def answers(to: str) -> list[dict]:
+            found = [client.get_iopub_msg(timeout=120)]
+            while found[-1]["content"].get("execution_state") != "idle" or found[-1]["parent_header"]["msg_id"] != to:
+                found.append(client.get_iopub_msg(timeout=120))
+            return found
+
+        def of_kind(found: list[dict], kind: str) -> list[dict]:
+            return [message["content"] for message in found if message["msg_type"] == kind]
+
+        made = answers(client.execute(textwrap.dedent(code)))
+        (slider,) = [
+            comm["comm_id"] for comm in of_kind(made, "comm_open")
+            if comm["data"]["state"].get("_model_name") == "FloatSliderModel"
+        ]  # fmt: skip
+        moved = {"comm_id": slider, "data": {"method": "update", "state": {"value": 3.0}, "buffer_paths": []}}
+        message = client.session.msg("comm_msg", moved)
+        client.shell_channel.send(message)
+        (drawn,) = of_kind(answers(message["header"]["msg_id"]), "update_display_data")
+        assert drawn["transient"] == of_kind(made, "display_data")[-1]["transient"]
+        assert "image/png" in drawn["data"]
+        (printed,) = of_kind(answers(client.execute("print(values)")), "stream")
+        assert printed["text"] == "{'height': 3.0}\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def test_without_a_notebook_the_first_values_stand(capsys: pytest.CaptureFixture[str]):

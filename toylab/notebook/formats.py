@@ -85,7 +85,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def show(run: Run) -> None:
     """A finished run: what it was, its tables and its figures, drawn anew from its folder."""
-    from IPython.display import Markdown, display
+    from IPython.display import display
 
     made_by = run.environment
     heading = (
@@ -94,7 +94,8 @@ def show(run: Run) -> None:
     )
     found = report.tables(run)
     tables = [f"{title}\n\n{markdown(table)}" for title, table in found.tables.items()]
-    display(Markdown("\n\n".join([heading, *tables, found.footnote])))
+    text = "\n\n".join([heading, *tables, found.footnote])
+    display({"text/markdown": text, "text/plain": text}, raw=True)
     with mpl.rc_context(STYLE):
         for name, draw in FIGURES.items():
             figure = draw(run) if (run.path / "figures" / f"{name}.png").exists() else None
