@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
     "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
     "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory", "data", "training",
-    "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "runs", "ledger", "experiments", "figures",
-    "launch", "cli", "__main__",
+    "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "runs", "ledger", "claims", "experiments",
+    "figures", "launch", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 
