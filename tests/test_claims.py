@@ -181,7 +181,7 @@ def test_a_place_of_a_sweep_and_what_does_not_depend_on_its_keys(tmp_path: Path)
     across = Less(at("box", "1.0"), "robust", "robust", 0.1, at("box", "0.3"))
     found = judge(Claim("more λ, less", "here", "mine", (across,)), results)
     assert found.verdict is Verdict.HOLDS
-    assert found.findings[0].subject == "mass at law box at lam 1.0, robust − robust's mass at law box at lam 0.3"
+    assert found.findings[0].subject == "mass at law box, lam 1.0, robust − robust's mass at law box, lam 0.3"
     missing = judge(Claim("less", "here", "mine", (Less(at("box", "0.5"), "robust"),)), results)
     assert missing.reason == "no robust at lam = 0.5 in its results"
     for share, verdict in ((0.3, Verdict.HOLDS), (0.5, Verdict.NOT)):  # 0.2 of 0.5

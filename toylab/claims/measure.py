@@ -36,8 +36,8 @@ class Measure:
     def __str__(self) -> str:
         under = f" under {self.attack} attack, {self.place}" if self.attack else ""
         fewer = ", growth with fewer steps" if self.steps == "fewer" else ""
-        cell = "".join(f" at {key.rpartition('.')[2]} {value}" for key, value in self.at)
-        return self.name + under + fewer + cell
+        cell = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.at)
+        return self.name + under + fewer + (f" at {cell}" if cell else "")
 
     def of(self, rows: Sequence[Row], method: str) -> Numbers:
         """The numbers of a method. Raises Missing where there are none, or some are not finite."""
