@@ -10,7 +10,7 @@ ROOMS = [
     "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
     "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory", "data", "training",
     "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "runs", "ledger", "judgement", "report",
-    "experiments", "evaluation", "figures", "launch", "cli", "__main__",
+    "claims", "experiments", "evaluation", "figures", "launch", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 

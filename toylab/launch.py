@@ -6,6 +6,7 @@ for progress in launch.carry_out():
 launch.folder.results
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ class Configured:
     preset: str
     settings: RunSettings
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a run folder's config.json holds."""
+        return {"experiment": self.name, "preset": self.preset, **self.settings.model_dump(mode="json")}
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -40,9 +46,12 @@ class Launch:
 
     def carry_out(self) -> Iterator[Progress]:
         """Run the experiment, draw its figures and mark the folder as finished."""
-        experiment = self.configured.experiment
-        yield from experiment.run(self.configured.settings, self.folder, self.device)
-        figures.draw(self.folder, experiment.figures)
+        experiment, start = self.configured.experiment, time.perf_counter()
+        try:
+            yield from experiment.run(self.configured.settings, self.folder, self.device)
+            figures.draw(self.folder, experiment.figures)
+        finally:
+            self.folder.time("", runs.WHOLE, time.perf_counter() - start)
         self.folder.finish()
 
 
@@ -72,12 +81,11 @@ def configure(
 
 def prepare(configured: Configured, device: str = "auto", root: Path = Path("runs"), fresh: bool = False) -> Launch:
     """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
-    where = _device(device)
-    config = {"experiment": configured.name, "preset": configured.preset, **configured.settings.model_dump(mode="json")}
-    return Launch(configured, runs.open_run(root, config, where, fresh), where)
+    where = device_of(device)
+    return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
     """auto is CUDA where there is one, else the CPU."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

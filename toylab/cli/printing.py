@@ -1,16 +1,34 @@
-"""Reports of runs, and tables, in a terminal."""
+"""Reports of runs, tables and bars in a terminal."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from rich.table import Table
 
     from toylab.report import Report
     from toylab.runs import Run
 
 _WIDE = 500
+
+
+def progress_bar() -> "Progress":
+    """A bar with the time gone and the time left."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
 
 
 def print_table(table: "Table") -> None:

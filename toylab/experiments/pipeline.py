@@ -40,7 +40,7 @@ def study_experiment(
     figures: Sequence[str] = FIGURES,
 ) -> Experiment:
     """An experiment that is a study with these presets."""
-    return Experiment(settings, presets, run, figures, frozenset(untried))
+    return Experiment(settings, presets, run, figures, frozenset(untried), lambda study: Work(study).total)
 
 
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
