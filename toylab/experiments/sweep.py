@@ -164,7 +164,11 @@ def sweep_experiment(
     presets: Mapping[str, Mapping[str, Any]], figures: Sequence[str], untried: Sequence[str] = ()
 ) -> Experiment:
     """An experiment that is a sweep with these presets."""
-    return Experiment(Sweep, presets, run, figures, frozenset(untried))
+    return Experiment(Sweep, presets, run, figures, frozenset(untried), _work)
+
+
+def _work(sweep: Sweep) -> float:
+    return sum(pipeline.Work(cell.study).total for cell in sweep.cells)
 
 
 def run(sweep: Sweep, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
