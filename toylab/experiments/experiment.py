@@ -61,10 +61,10 @@ class Experiment:
         return validate(self.settings, values)
 
     def changed(self, preset: str, settings: RunSettings) -> dict[str, object]:
-        """The keys in which settings differ from the preset, dotted."""
+        """The keys in which settings differ from the preset, dotted; rows name their seed and place in a grid."""
         base, new = (flat(s.model_dump()) for s in (self.configure(preset), settings))
         named = {key: value for key, value in new.items() if base.get(key) != value}
-        return {key: value for key, value in named.items() if key not in ("seed", "seeds")}
+        return {key: value for key, value in named.items() if key.partition(".")[0] not in ("seed", "seeds", "grid")}
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
