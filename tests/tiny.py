@@ -16,7 +16,7 @@ _TINY: dict[str, Any] = {
     "size": 100,
     "seeds": 2,
     "contamination": "outliers",
-    "evaluation": {"levels": 2, "points": 8, "pair": 20, "metrics": ["eps-mse"]},
+    "evaluation": {"levels": 2, "points": 8, "pair": 20, "metrics": ["eps-mse", "outlier-mass"]},
 }
 
 EXPERIMENT = study_experiment(
