@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from toylab import figures, index, runs
+from toylab import figures, index, outside, runs
 from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
@@ -28,6 +28,11 @@ class Configured:
     experiment: Experiment
     preset: str
     settings: RunSettings
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json holds."""
+        return {"experiment": self.name, "preset": self.preset, **self.settings.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,18 @@ def configure(
     file: Path | None = None,
     changes: Sequence[Mapping[str, Any]] = (),
     methods: Sequence[str] | None = None,
+    allow_code: bool = False,
 ) -> Configured:
     """Preset, then file, then changes in turn, then the choice of methods: the later wins.
 
     The preset is "default" unless it is given here or in the file. A file's methods are the methods of the
-    run, not changes to the preset's. Raises BadInput.
+    run, not changes to the preset's. allow_code: import and run what the file names as `module:object`, which is
+    refused otherwise (toylab/outside.py). Raises BadInput.
     """
     experiment: Experiment = index.EXPERIMENTS.load(name)
     loaded = read(file) if file else {}
+    if allow_code:
+        outside.admit(*outside.named(loaded))
     meant, preset_of_file = loaded.pop("experiment", name), loaded.pop("preset", "default")
     if meant != name:
         raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
@@ -73,8 +82,12 @@ def configure(
 def prepare(configured: Configured, device: str = "auto", root: Path = Path("runs"), fresh: bool = False) -> Launch:
     """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
     where = _device(device)
-    config = {"experiment": configured.name, "preset": configured.preset, **configured.settings.model_dump(mode="json")}
-    return Launch(configured, runs.open_run(root, config, where, fresh), where)
+    return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
+
+
+def finished(configured: Configured, device: str = "auto", root: Path = Path("runs")) -> Run | None:
+    """Its finished run, if there is one. Raises BadInput."""
+    return runs.find(root, configured.config, _device(device))
 
 
 def _device(name: str) -> torch.device:

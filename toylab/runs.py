@@ -27,8 +27,9 @@ import os
 import platform
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,20 +197,32 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
     fresh: always a new one. Raises BadInput where `root` cannot be written.
     """
     environment = _environment(config, device)
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    number = 1
     try:
-        while (path := root / (name if number == 1 else f"{name}-{number}")).exists():
-            if not fresh and _is_same(Run(path), config, environment):
-                return Run(path)
-            number += 1
-        run = Run(path)
+        for run in _numbered(root, config):
+            if not run.path.exists():
+                break
+            if not fresh and _is_same(run, config, environment):
+                return run
         run.write_json("environment.json", environment)
         run.write_json("config.json", config)
     except OSError as error:
         raise BadInput(f"cannot write to {root}: {error.strerror}") from None
     return run
+
+
+def find(root: Path, config: Mapping[str, Any], device: torch.device) -> Run | None:
+    """The finished run of a configuration by the present sources, if there is one. Makes no folder."""
+    made_by = {"sources": sources_hash(), "device": device.type}
+    there = takewhile(lambda run: run.path.exists(), _numbered(root, config))
+    return next((run for run in there if run.finished and _is_same(run, config, made_by)), None)
+
+
+def _numbered(root: Path, config: Mapping[str, Any]) -> Iterator[Run]:
+    """The folders that a configuration may have, one after the other."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    for number in count(1):
+        yield Run(root / (name if number == 1 else f"{name}-{number}"))
 
 
 def sources_hash() -> str:
