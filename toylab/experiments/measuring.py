@@ -118,6 +118,12 @@ class Bench:
         return self._points[against, t]
 
 
+def prepare(bench: Bench) -> None:
+    """Make what its metrics share and what takes long, before subjects are measured side by side."""
+    if any({"region", "modal_region"} & {*_needs(METRICS.load(name))} for name in bench.metrics):
+        _ = bench.region
+
+
 def measure(subject: Subject, bench: Bench, of_samples: bool = False) -> Iterator[Measurement]:
     """Every metric of the bench that applies, against every law it can be held against.
 
