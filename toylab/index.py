@@ -52,7 +52,8 @@ class Index(Mapping[str, Entry]):
         return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | present
 
     def __getitem__(self, name: str) -> Entry:
-        return self._all()[name]
+        own = self._entries.get(name)  # first: to ask what is installed takes long
+        return own if own and own.available else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -62,13 +63,12 @@ class Index(Mapping[str, Entry]):
 
     def load(self, name: str) -> Any:
         """Import and return the definition called `name`; BadInput where there is none."""
-        entries = self._all()
-        if name in self._entries and name not in entries:
+        if name not in self:
+            if name not in self._entries:
+                raise BadInput(unknown(self.kind, name, self))
             module, extra = self._entries[name].needs or ("", "")
             raise BadInput(f"the {self.kind} '{name}' needs {module}: pip install 'toylab[{extra}]'")
-        if name not in entries:
-            raise BadInput(unknown(self.kind, name, entries))
-        module, _, attribute = entries[name].target.partition(":")
+        module, _, attribute = self[name].target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
 
@@ -262,6 +262,9 @@ EXPERIMENTS = Index(
         "trajectory-attack": Entry(
             "toylab.experiments.trajectory_attack:EXPERIMENT",
             "attacks on the sampling trajectory, beside the same on the exact score",
+        ),
+        "benchmark-task": Entry(
+            "toylab.experiments.benchmark_task:EXPERIMENT", "a method on a task of the benchmark: see toylab benchmark"
         ),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },

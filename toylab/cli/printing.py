@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from toylab.runs import Run
@@ -16,6 +18,17 @@ def print_table(table: "Table") -> None:
 
     console = Console()
     (console if console.is_terminal else Console(width=200)).print(table)
+
+
+def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
+    """Heading and lines as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*map(escape, lines[0]), title=escape(title), box=None)
+    for line in lines[1:]:
+        table.add_row(*map(escape, line))
+    print_table(table)
 
 
 def tables_of(folder: "Run", ledger: bool = False) -> "dict[str, list[list[str]]]":
@@ -43,13 +56,8 @@ def _ledger(folder: "Run") -> "dict[str, list[list[str]]]":
 
 def print_run(folder: "Run", ledger: bool = False) -> None:
     """Its tables; and its files, unless the ledger alone is asked for."""
-    from rich.table import Table
-
     for title, lines in tables_of(folder, ledger).items():
-        table = Table(*lines[0], title=title, box=None)
-        for line in lines[1:]:
-            table.add_row(*line)
-        print_table(table)
+        print_lines(title, lines)
     if ledger:
         return
     for path in sorted(p for p in folder.path.rglob("*") if p.is_file()):
