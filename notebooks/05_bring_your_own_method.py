@@ -74,7 +74,7 @@ rows = from_csv(to_csv(found.rows, {}, {}))
 
 # %% [markdown]
 # An interval that holds 0 says that these seeds and steps cannot tell the two apart. For more, take the preset
-# `default`; with a line in `toylab/index.py` the command line knows the objective, too.
+# `default`; in a file of its own, `toylab benchmark module:object` scores the objective on a fixed suite of tasks.
 
 # %% [markdown]
 # ## Anybody's denoiser

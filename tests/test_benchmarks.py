@@ -1,14 +1,17 @@
 """The arithmetic of the benchmark tables."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import is_slower
 from benchmarks.affine_gap import distances, objectives
 from benchmarks.frontier import CLEAN, Outcome, Setting, judged, quantiles, samples, w2
+from benchmarks.objectives import tidy
 from benchmarks.peers import PEERS
 from benchmarks.time_to_accuracy import PARAMETRISATIONS, reached, table
+from toylab.claims import CLAIMS, Results, Verdict, judge
 
 
 def test_a_level_counts_from_the_first_point_below_it():
@@ -28,6 +31,15 @@ def test_more_than_a_fifth_above_the_baseline_is_slower():
     assert is_slower("a", 1.21, {"a": 1.0})
     assert not is_slower("a", 1.19, {"a": 1.0})
     assert not is_slower("new", 9.0, {"a": 1.0})
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(2.3, Verdict.HOLDS), (3.4, Verdict.NOT)])
+def test_the_cost_of_a_step_is_read_by_the_claim_about_it(ratio: float, verdict: Verdict, tmp_path: Path):
+    (tmp_path / "objectives").mkdir()
+    text = tidy({"ddpm": [1.0] * 4, "robust-adv": [ratio - 0.1, ratio, ratio, ratio + 0.1]})
+    (tmp_path / "objectives/results.csv").write_text(text)
+    (claim,) = (claim for claim in CLAIMS if claim.experiment == "objectives")
+    assert judge(claim, Results(tmp_path)).verdict is verdict
 
 
 @pytest.mark.parametrize("name", objectives(1.0))

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 import scipy.stats
 import torch
 
@@ -17,9 +18,9 @@ from toylab.distributions.named import three_gaussians
 from toylab.index import METRICS
 from toylab.metrics import Estimate
 from toylab.metrics.robustness import Region, mode_weight, mode_width, outlier_mass
-from toylab.metrics.score import eps_mse, leakage
+from toylab.metrics.score import eps_mse, leakage, noise_share
 from toylab.metrics.smoothness import eps_jacobian, jacobian_error
-from toylab.metrics.support import Subspace
+from toylab.metrics.support import Subspace, psnr
 from toylab.metrics.transport import w2, w2_between, w2_floor
 from toylab.samplers import ddim
 from toylab.schedules import DDPM
@@ -107,6 +108,50 @@ def test_errors_of_the_exact_denoiser_vanish():
     assert jacobian_error(Exact(CLEAN, DDPM()), CLEAN, x_t, T).value.max() < 1e-20
     assert leakage(Exact(CLEAN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value.abs().max() < 1e-12
     torch.testing.assert_close(leakage(Exact(SEEN, DDPM()), CLEAN, SEEN, noised(SEEN), T).value, torch.ones(2).double())
+
+
+def test_noise_share_between_two_gaussians():
+    """ε = σx/(α²v + σ²): the share is the ratio of the slopes, the same at every point. With more variance than there
+    is, as invariance implies it, too little is predicted."""
+    one, wide = GaussianMixture([[0.0, 0.0]], std=1.0), GaussianMixture([[0.0, 0.0]], std=1.5)
+    alpha, sigma = (float(level) for level in DDPM()(T))
+    estimate = noise_share(Exact(wide, DDPM()), Exact(one, DDPM()), noised(one), T)
+    share = (alpha**2 + sigma**2) / (2.25 * alpha**2 + sigma**2)
+    torch.testing.assert_close(estimate.value, torch.full((2,), share, dtype=torch.float64))
+    assert share < 1
+    own = noise_share(Exact(one, DDPM()), Exact(one, DDPM()), noised(one), T)
+    torch.testing.assert_close(own.value, torch.ones(2).double())
+
+
+def test_psnr_of_noise_off_a_subspace():
+    """Noise of s in k normal directions of d: the mean of 10 log₁₀(4d/(s² χ²_k)) is known, E ln χ²_k = ψ(k/2) + ln 2.
+    What lies in the subspace does not count."""
+    d, k, s, n = 8, 5, 0.2, 50_000
+    basis = torch.eye(d, dtype=torch.float64)[:, : d - k]
+    g = torch.Generator().manual_seed(0)
+    x = torch.cat(
+        [
+            9 * torch.randn(n, d - k, dtype=torch.float64, generator=g),
+            s * torch.randn(n, k, dtype=torch.float64, generator=g),
+        ],
+        -1,
+    )
+    estimate = psnr(x + 1, Subspace(basis, torch.ones(d, dtype=torch.float64)))
+    expected = 10 / math.log(10) * (math.log(4 * d / s**2) - float(scipy.special.digamma(k / 2)) - math.log(2))
+    assert abs(float(estimate.value) - expected) < 4 * float(estimate.stderr)
+
+
+def test_psnr_at_a_known_distance_and_on_the_subspace():
+    """A deviation of 0.1 of the range in one of four pixels: 20 + 10 log₁₀ 4 dB; 100 where there is none."""
+    subspace = Subspace(torch.eye(4, dtype=torch.float64)[:, :3], torch.zeros(4, dtype=torch.float64))
+    x = torch.tensor([[0.3, -1.0, 0.5, 0.2], [0.3, -1.0, 0.5, -0.2]], dtype=torch.float64)
+    found = psnr(x, subspace)
+    assert (float(found.value), float(found.stderr)) == (
+        pytest.approx(20 + 10 * math.log10(4)),
+        pytest.approx(0.0, abs=1e-12),
+    )
+    assert float(psnr(x, subspace, span=1.0).value) == pytest.approx(20 + 10 * math.log10(4) - 20 * math.log10(2))
+    assert float(psnr(x * torch.tensor([1, 1, 1, 0]), subspace).value) == 100
 
 
 def test_eps_mse_between_two_gaussians_in_closed_form():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from toylab.judgement import footnote, under_trained
 from toylab.results import from_csv, interval, markdown, summary
 
 ROOT = Path(__file__).parents[1]
@@ -13,7 +14,8 @@ ROWS = from_csv((ROOT / "figures/gmm-outliers/results.csv").read_text(encoding="
 
 
 def test_the_table_is_that_of_the_committed_results():
-    assert markdown(summary(ROWS)) in README
+    assert markdown(summary(ROWS, under_trained(ROWS))) in README
+    assert footnote(ROWS) in README.replace("\n", " ")
 
 
 def test_the_committed_results_are_those_of_the_default_run_with_four_seeds():

@@ -7,9 +7,11 @@ law trained on, and e_m, e_0 what training left between networks and optima,
 
 for networks trained alike the paired change is, but for the cross term, the size of what the method was asked to do
 beyond denoising: its *effect*. The *learning error* is MSE_0, that of the same network and recipe where it is known
-without theory, or if larger the method's own distance to its optimum, where that was measured (against = theory). A
-training counts as done when its learning error is below the effect that it is to resolve; else it is under-trained.
-One that is asked for the same as ddpm is always so: no training resolves a difference that is not there.
+without theory, or if larger the method's own distance to its optimum, where that was measured (against = theory); what
+the finite training set adds is in it. A training counts as done when its learning error is below the effect that it is
+to resolve; else it is under-trained. One that is asked for the same as ddpm is always so: no training resolves a
+difference that is not there. An effect on samples can be clear all the same: methods share data and noise, so that much
+of the learning error cancels in paired differences.
 
 **Compared.** Every method against ddpm on the same seeds, in all main metrics: paired differences, Student's intervals
 and p-values, these adjusted (Holm) for all that stand in the table together.
@@ -25,6 +27,7 @@ from toylab.statistics import Interval, difference, holm, p_value
 
 BASELINE = "ddpm"
 _EPS = "eps-mse"
+_ROUNDING = 1e-12
 
 Key = tuple[Cell, str]
 """A cell of a sweep, () elsewhere, and a method."""
@@ -132,7 +135,8 @@ def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Key, list[Row], list[Row]]]:
 
 
 def _vary(gaps: Sequence[float]) -> bool:
-    return len(gaps) > 1 and max(gaps) > min(gaps)
+    """By more than rounding."""
+    return len(gaps) > 1 and max(gaps) - min(gaps) > _ROUNDING * max(map(abs, gaps))
 
 
 def _text(comparison: Comparison | None) -> str:

@@ -6,6 +6,7 @@ for progress in launch.carry_out():
 launch.folder.results
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from toylab import figures, index, runs
+from toylab import figures, index, outside, runs
 from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
@@ -29,6 +30,11 @@ class Configured:
     preset: str
     settings: RunSettings
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a run folder's config.json holds."""
+        return {"experiment": self.name, "preset": self.preset, **self.settings.model_dump(mode="json")}
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -40,9 +46,12 @@ class Launch:
 
     def carry_out(self) -> Iterator[Progress]:
         """Run the experiment, draw its figures and mark the folder as finished."""
-        experiment = self.configured.experiment
-        yield from experiment.run(self.configured.settings, self.folder, self.device)
-        figures.draw(self.folder, experiment.figures)
+        experiment, start = self.configured.experiment, time.perf_counter()
+        try:
+            yield from experiment.run(self.configured.settings, self.folder, self.device)
+            figures.draw(self.folder, experiment.figures)
+        finally:
+            self.folder.time("", runs.WHOLE, time.perf_counter() - start)
         self.folder.finish()
 
 
@@ -52,14 +61,18 @@ def configure(
     file: Path | None = None,
     changes: Sequence[Mapping[str, Any]] = (),
     methods: Sequence[str] | None = None,
+    allow_code: bool = False,
 ) -> Configured:
     """Preset, then file, then changes in turn, then the choice of methods: the later wins.
 
     The preset is "default" unless it is given here or in the file. A file's methods are the methods of the
-    run, not changes to the preset's. Raises BadInput.
+    run, not changes to the preset's. allow_code: import and run what the file names as `module:object`, which is
+    refused otherwise (toylab/outside.py). Raises BadInput.
     """
     experiment: Experiment = index.EXPERIMENTS.load(name)
     loaded = read(file) if file else {}
+    if allow_code:
+        outside.admit(*outside.named(loaded))
     meant, preset_of_file = loaded.pop("experiment", name), loaded.pop("preset", "default")
     if meant != name:
         raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
@@ -72,12 +85,17 @@ def configure(
 
 def prepare(configured: Configured, device: str = "auto", root: Path = Path("runs"), fresh: bool = False) -> Launch:
     """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
-    where = _device(device)
-    config = {"experiment": configured.name, "preset": configured.preset, **configured.settings.model_dump(mode="json")}
-    return Launch(configured, runs.open_run(root, config, where, fresh), where)
+    where = device_of(device)
+    return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
 
 
-def _device(name: str) -> torch.device:
+def finished(configured: Configured, device: str = "auto", root: Path = Path("runs")) -> Run | None:
+    """Its finished run, if there is one. Raises BadInput."""
+    found = runs.find(root, configured.config, device_of(device))
+    return found if found is not None and found.finished else None
+
+
+def device_of(name: str) -> torch.device:
     """auto is CUDA where there is one, else the CPU."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

@@ -202,6 +202,13 @@ def by_seed(
 
     Of samples by several numbers of steps those that stand first: the study's own, before those of `few_steps`.
     """
+    return [*of_seeds(rows, method, metric, against, t, under).values()]
+
+
+def of_seeds(
+    rows: Sequence[Row], method: str, metric: str, against: str, t: str = "", under: Conditions = UNATTACKED
+) -> dict[int, float]:
+    """The same, by seed."""
     found: dict[int, list[float]] = {}
     steps: str | None = None
     for row in rows:
@@ -210,7 +217,7 @@ def by_seed(
             steps = row["nfe"] if steps is None else steps
             if row["nfe"] == steps:
                 found.setdefault(int(row["seed"]), []).append(float(row["value"]))
-    return [math.fsum(values) / len(values) for _, values in sorted(found.items())]
+    return {seed: math.fsum(values) / len(values) for seed, values in sorted(found.items())}
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

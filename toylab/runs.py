@@ -5,7 +5,7 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     config.json        complete; `toylab run NAME --config config.json` repeats the run
     environment.json   versions, device, threads, seed, hash of toylab's files, git revision if there is one
     results.csv        one row a measurement (see results.py)
-    timings.csv        seconds of each part and dates, a row each time it ran
+    timings.csv        seconds of each part and dates, a row each time it ran; part `run`: of the whole
     samples.npz        samples of every method, (seeds, n, d)
     fields.npz         density and score fields on a grid, where the law has one or two dimensions
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
@@ -19,16 +19,19 @@ A finished folder is reused; one made by other sources of this package, or on an
 alone, and the run is made in a new folder beside it. Writes are atomic: a temporary file, fsync, rename.
 """
 
+import csv
 import datetime
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import json
+import math
 import os
 import platform
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +55,10 @@ CELLS = "cells"
 
 _APPENDING = threading.Lock()  # methods train and are measured side by side
 _RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
+
+
+WHOLE = "run"
+"""The part of timings.csv that is a whole run, or one attempt at it."""
 
 
 class Run:
@@ -98,6 +105,14 @@ class Run:
     def methods(self) -> list[str]:
         """The methods that have weights."""
         return sorted(path.stem for path in (self.path / "weights").glob("*.safetensors"))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran in all, over all attempts; None where that was not recorded."""
+        path = self.path / "timings.csv"
+        rows = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
+        recorded = [float(row["seconds"]) for row in rows if row["part"] == WHOLE]
+        return math.fsum(recorded) if recorded else None
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """The arrays of samples.npz or fields.npz; none where there is no such file."""
@@ -202,20 +217,36 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
     fresh: always a new one. Raises BadInput where `root` cannot be written.
     """
     environment = _environment(config, device)
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    number = 1
     try:
-        while (path := root / (name if number == 1 else f"{name}-{number}")).exists():
-            if not fresh and _is_same(Run(path), config, environment):
-                return Run(path)
-            number += 1
-        run = Run(path)
+        for run in _folders(root, config):
+            if not run.path.exists():
+                break
+            if not fresh and _is_same(run, config, environment):
+                return run
         run.write_json("environment.json", environment)
         run.write_json("config.json", config)
     except OSError as error:
         raise BadInput(f"cannot write to {root}: {error.strerror}") from None
     return run
+
+
+def find(root: Path, config: Mapping[str, Any], device: torch.device) -> Run | None:
+    """The folder that `open_run` would go on with or reuse, if there is one. Raises BadInput as it does."""
+    environment = _environment(config, device)
+    try:
+        existing = list(itertools.takewhile(lambda run: run.path.exists(), _folders(root, config)))
+    except OSError as error:
+        raise BadInput(f"cannot read {root}: {error.strerror}") from None
+    return next((run for run in existing if _is_same(run, config, environment)), None)
+
+
+def _folders(root: Path, config: Mapping[str, Any]) -> Iterator[Run]:
+    """Where runs of a configuration may be, one after the other, without end."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    yield Run(root / name)
+    for number in itertools.count(2):
+        yield Run(root / f"{name}-{number}")
 
 
 def sources_hash() -> str:

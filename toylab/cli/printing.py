@@ -1,16 +1,37 @@
-"""Reports of runs, and tables, in a terminal."""
+"""Reports of runs, tables and bars in a terminal."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress
     from rich.table import Table
 
     from toylab.report import Report
     from toylab.runs import Run
 
 _WIDE = 500
+
+
+def progress_bar(err: bool = False) -> "Progress":
+    """A bar with the time gone and the time left; err: on standard error."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=err),
+    )  # fmt: skip
 
 
 def print_table(table: "Table") -> None:
@@ -21,15 +42,21 @@ def print_table(table: "Table") -> None:
     (console if console.is_terminal else Console(width=_WIDE)).print(table)
 
 
-def print_report(report: "Report") -> None:
-    """Its tables and its footnote."""
+def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
+    """Heading and lines as a table."""
+    from rich.markup import escape
     from rich.table import Table
 
+    table = Table(*map(escape, lines[0]), title=escape(title), box=None)
+    for line in lines[1:]:
+        table.add_row(*map(escape, line))
+    print_table(table)
+
+
+def print_report(report: "Report") -> None:
+    """Its tables and its footnote."""
     for title, lines in report.tables.items():
-        table = Table(*lines[0], title=title, box=None)
-        for line in lines[1:]:
-            table.add_row(*line)
-        print_table(table)
+        print_lines(title, lines)
     if report.footnote:
         typer.echo(report.footnote)
 

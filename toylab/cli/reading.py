@@ -1,4 +1,4 @@
-"""What reads a finished run: `toylab show` and `toylab sample`."""
+"""What reads finished runs: `toylab show`, `toylab sample` and `toylab claims`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toylab.cli.app import app
-from toylab.cli.printing import print_report, print_run
+from toylab.cli.printing import print_report, print_run, print_table
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -70,6 +70,46 @@ def sample(
     except OSError as error:
         raise BadInput(f"cannot write {output}: {error.strerror}") from None
     typer.echo(f"{n} samples of {method} in {output}")
+
+
+@app.command()
+def claims(
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="A folder with NAME/results.csv, or with run folders.")
+    ] = Path("figures"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page as Markdown.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.md", help="Write the page there, as Markdown.")
+    ] = None,
+) -> None:
+    """Judge the paper's claims by stated rules from results. Example: toylab claims --results figures"""
+    from toylab import claims as judged
+
+    found = judged.Results(results)
+    judgements = [judged.judge(claim, found) for claim in judged.CLAIMS]
+    if output is not None:
+        try:
+            output.write_text(judged.markdown(judgements), encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+        typer.echo(output)
+    elif markdown:
+        typer.echo(judged.markdown(judgements), nl=False)
+    else:
+        _print_claims(judged.table(judgements))
+
+
+def _print_claims(lines: list[list[str]]) -> None:
+    from rich.table import Table
+
+    from toylab.claims.table import RULES
+
+    table = Table(*lines[0], box=None, show_lines=True)
+    for line in lines[1:]:
+        table.add_row(*line)
+    print_table(table)
+    for rule in RULES:
+        typer.echo(f"* {rule}")
 
 
 def _load(path: Path) -> "Run":

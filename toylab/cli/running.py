@@ -1,4 +1,4 @@
-"""What runs an experiment: `toylab run`."""
+"""What runs an experiment: `toylab run` and `toylab reproduce`."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +8,13 @@ import typer
 
 from toylab import index
 from toylab.cli.app import app
-from toylab.cli.printing import print_run
+from toylab.cli.printing import print_run, progress_bar
+from toylab.errors import BadInput, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toylab.launch import Launch
+    from toylab.launch import Configured, Launch
     from toylab.runs import Run
 
 
@@ -31,14 +32,18 @@ def run(
     device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
+    ] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    from toylab import launch
+    from toylab import launch, outside
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-    configured = launch.configure(name, preset, config, changes, chosen)
+    outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
+    configured = launch.configure(name, preset, config, changes, chosen, allow_code)
     launched = launch.prepare(configured, device, out, fresh)
     finished = launched.folder.finished
     if finished:
@@ -52,23 +57,62 @@ def run(
     print_run(launched.folder)
 
 
-def carry_out(launched: "Launch") -> None:
-    """Carry a launch out under a progress bar with the time left."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+@app.command()
+def reproduce(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.")],
+    device: Annotated[str, typer.Option(help="As for run.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the repetition there, and go on with it if interrupted.")
+    ] = None,
+) -> None:
+    """Run a finished run again and compare: 0 if it agrees, 1 if not. Example: toylab reproduce figures/gmm-outliers"""
+    from tempfile import TemporaryDirectory
 
-    columns = (
-        TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    typer.echo(f"writing to {launched.folder.path}")
-    with reported(launched.folder), Progress(*columns) as bar:
+    from toylab import reproduction
+
+    configured = reproduction.configured_as(path)
+    if out is None:
+        with TemporaryDirectory() as root:
+            _compare(path, configured, device, Path(root))
+    elif out.resolve() == path.resolve().parent:
+        raise BadInput("--out must be another folder than the one the run is in")
+    else:
+        _compare(path, configured, device, out)
+
+
+def _compare(path: Path, configured: "Configured", device: str, root: Path) -> None:
+    """Repeat and compare, and exit 1 where they do not agree."""
+    from toylab import launch, reproduction
+    from toylab.runs import Run
+
+    launched = launch.prepare(configured, device, root)
+    if launched.folder.finished:
+        typer.echo(f"comparing with the repetition finished {launched.folder.finished['date']}")
+    else:
+        carry_out(launched)
+    outcome = reproduction.compare(Run(path), launched.folder)
+    if outcome.environment is None:
+        typer.echo(f"the environment of {path} was not recorded, so the same bits are not promised")
+    elif outcome.environment:
+        typer.echo("the same bits are not promised, since these differ: " + "; ".join(outcome.environment))
+    else:
+        typer.echo("same machine, versions and threads, as far as recorded: the same bits are promised")
+    if outcome.same_bits:
+        typer.echo("same bits: results.csv is byte-equal")
+    elif not outcome.gaps:
+        broken = ", and not the same bits, though they are promised" if outcome.environment == [] else ""
+        typer.echo(f"within intervals: all {outcome.measures} measures{broken}")
+    else:
+        for gap in outcome.gaps:
+            typer.echo(f"differs: {gap}")
+        typer.echo(f"error: {len(outcome.gaps)} of {outcome.measures} measures differ", err=True)
+        raise typer.Exit(1)
+
+
+def carry_out(launched: "Launch", err: bool = False) -> None:
+    """Carry a launch out under a progress bar with the time left; err: on standard error."""
+    typer.echo(f"writing to {launched.folder.path}", err=err)
+    with reported(launched.folder), progress_bar(err) as bar:
         task = bar.add_task("starting", total=None)
         for progress in launched.carry_out():
             bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
@@ -86,8 +130,6 @@ def reported(folder: "Run") -> "Iterator[None]":
         raise typer.Exit(130) from None
     except Exception as error:
         import traceback
-
-        from toylab.configuration import one_line
 
         folder.log(traceback.format_exc())
         typer.echo(f"error: the run failed: {one_line(error)} (see {folder.path}/log.txt)", err=True)

@@ -35,13 +35,14 @@ class RunSettings(Settings):
 class Experiment:
     """presets: name -> what differs from the settings' defaults. measure: fills the run folder, yields its
     progress and returns the measurements. figures: names in figures.FIGURES. untried: presets that were never
-    run to their end."""
+    run to their end. work: the whole of a run in the units of its progress, as far as settings tell."""
 
     settings: type[RunSettings]
     presets: Mapping[str, Mapping[str, Any]]
     measure: Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]
     figures: Sequence[str]
     untried: frozenset[str] = frozenset()
+    work: Callable[[Any], float] | None = None
 
     def run(self, settings: Any, folder: Run, device: torch.device) -> Iterator[Progress]:
         """Carry the experiment out in a folder made for these settings, and write its results.csv."""
@@ -60,10 +61,10 @@ class Experiment:
         return validate(self.settings, values)
 
     def changed(self, preset: str, settings: RunSettings) -> dict[str, object]:
-        """The keys in which settings differ from the preset, dotted."""
+        """The keys in which settings differ from the preset, dotted; rows name their seed and place in a grid."""
         base, new = (flat(s.model_dump()) for s in (self.configure(preset), settings))
         named = {key: value for key, value in new.items() if base.get(key) != value}
-        return {key: value for key, value in named.items() if key not in ("seed", "seeds")}
+        return {key: value for key, value in named.items() if key.partition(".")[0] not in ("seed", "seeds", "grid")}
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

@@ -10,7 +10,7 @@ preset `ledger` says where each method's error comes from (toylab/ledger.py), an
 from typing import Any
 
 from toylab.experiments.pipeline import study_experiment
-from toylab.experiments.study import SMOKE, MethodStudy
+from toylab.experiments.study import CHEAP, SMOKE, MethodStudy
 
 _FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 
@@ -35,7 +35,7 @@ EXPERIMENT = study_experiment(
     MethodStudy,
     {
         "smoke": COMMON | SMOKE,
-        "default": COMMON,
+        "default": COMMON | {"evaluation": {"metrics": [*CHEAP, "lyapunov"]}},  # how much the flow stretches noise
         "ledger": COMMON | {"evaluation": {"ledger": True}},
         "paper": COMMON
         | {

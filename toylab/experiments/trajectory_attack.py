@@ -93,11 +93,16 @@ class _Stopped(Exception):
 
 def run(study: AttackStudy, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Train and measure as any study does, then attack."""
-    work = Work(study)
-    work.beyond = _cost(study, work.subjects)
+    work = _work(study)
     lab, subjects = yield from trained(study, folder, device, work)
     rows = yield from measured(lab, subjects, folder, work)
     return rows + (yield from _attacked(study, lab, subjects, work))
+
+
+def _work(study: AttackStudy) -> Work:
+    work = Work(study)
+    work.beyond = _cost(study, work.subjects)
+    return work
 
 
 def _cost(study: AttackStudy, subjects: int) -> float:
@@ -181,4 +186,5 @@ EXPERIMENT = Experiment(
     },
     run,
     (*FIGURES, "attack-displacement", "attack-outlier-mass"),
+    work=lambda study: _work(study).total,
 )

@@ -36,11 +36,12 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 
 
-def draw(run: Run, names: Iterable[str]) -> list[Path]:
-    """Draw the named figures of a run, those its law allows, as PNG and SVG; returns the paths written."""
+def draw(run: Run, names: Iterable[str], into: Path | None = None) -> list[Path]:
+    """Draw the named figures of a run, those its law allows, as PNG and SVG into a folder, the run's own `figures` by
+    default; returns the paths written."""
     with mpl.rc_context(STYLE):
         made = {name: FIGURES[name](run) for name in names}
-        folder = run.path / "figures"
+        folder = into or run.path / "figures"
         folder.mkdir(exist_ok=True)
         return [
             save(figure, folder / f"{name}{suffix}")

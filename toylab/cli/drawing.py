@@ -1,0 +1,87 @@
+"""What makes the committed figures: `toylab figures`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toylab.cli.app import app
+from toylab.cli.printing import print_table, progress_bar
+from toylab.cli.running import reported
+from toylab.errors import BadInput
+
+if TYPE_CHECKING:
+    from toylab.gallery import Exhibit
+
+_GALLERY = Path("figures")
+_UNKNOWN = 300.0  # seconds: what stands in the bar for a run of which nothing is known
+
+
+@app.command()
+def figures(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Experiments; by default all that show something.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Which settings are run and drawn.")] = "default",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the figures go, a folder for each.")] = _GALLERY,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="As for run.")] = "auto",
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Draw finished runs of the same settings, though other sources made them.")
+    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Say what would be made, and how long it would take.")] = False,
+) -> None:
+    """Make the figures of experiments, running what is missing. Example: toylab figures gmm-outliers --list"""
+    if preset == "smoke" and out.resolve() == _GALLERY.resolve() and not list_:
+        raise BadInput(f"smoke runs show nothing and are not drawn into {_GALLERY}; --out DIR names another folder")
+    from toylab import gallery
+
+    exhibits = gallery.exhibits(names or [], preset, runs, device, redraw)
+    if list_:
+        _print_exhibits(exhibits)
+    else:
+        _make(exhibits, out)
+
+
+def _make(exhibits: "list[Exhibit]", out: Path) -> None:
+    """Run and draw one after the other, under one bar in seconds of the estimates; README after each."""
+    from toylab import gallery
+
+    gallery.write_readme(out)  # to be told now, and not after hours, that it cannot be written
+    with progress_bar() as bar:
+        task = bar.add_task("estimating", total=None)
+        seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
+        bar.update(task, total=sum(seconds))
+        for number, exhibit in enumerate(exhibits):
+            run, before = exhibit.run, sum(seconds[:number])
+            if run is None or not run.finished:
+                launched = exhibit.launched()
+                run = launched.folder
+                with reported(run):
+                    for at in launched.carry_out():
+                        label = f"{exhibit.name}: {at.label}"
+                        bar.update(task, description=label, completed=before + seconds[number] * at.done / at.total)
+            gallery.hang(run, exhibit, out)
+            gallery.write_readme(out)
+            bar.update(task, description=exhibit.name, completed=before + seconds[number])
+            bar.console.print(f"{number + 1} of {len(exhibits)}: {out / exhibit.name}", highlight=False, soft_wrap=True)
+
+
+def _print_exhibits(exhibits: "list[Exhibit]") -> None:
+    from rich.table import Table
+
+    table = Table("figures", "run", "takes about", box=None)
+    for exhibit in exhibits:
+        table.add_row(exhibit.name, exhibit.state, _duration(exhibit.seconds))
+    print_table(table)
+    known = [exhibit.seconds for exhibit in exhibits if exhibit.seconds is not None]
+    unknown = len(exhibits) - len(known)
+    typer.echo(f"in all about {_duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known"
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
