@@ -73,7 +73,7 @@ outlier_mass(sample(ddim, Exact(clean, schedule), x_T, nfe=50), region)
 from toylab.notebook import run
 
 methods = ["ddpm", "robust-adv-flat", "robust-onesided"]
-folder = run("gmm-outliers", "smoke", methods, training={"steps": 400})
+folder = run("gmm-outliers", "smoke", methods, training={"steps": 300})
 folder
 
 # %% [markdown]

@@ -45,11 +45,17 @@ def unregister(formatter: "DisplayFormatter") -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as PNG, about as large on the screen as on paper, in few colours, so that notebooks stay small."""
-    drawn, small = io.BytesIO(), io.BytesIO()
+    """A figure as PNG, about as large on the screen as on paper."""
+    drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DPI, bbox_inches="tight")
-    Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    return _small(Image.open(drawn))
+
+
+def _small(image: Image.Image) -> bytes:
+    """In few colours, so that notebooks stay small."""
+    written = io.BytesIO()
+    image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    return written.getvalue()
 
 
 def law_png(law: Distribution) -> bytes | None:
@@ -84,7 +90,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def show(run: Run) -> None:
-    """A finished run: what it was, its tables and its figures, drawn anew from its folder."""
+    """A finished run: what it was, its tables and its figures."""
     from IPython.display import display
 
     made_by = run.environment
@@ -96,11 +102,12 @@ def show(run: Run) -> None:
     tables = [f"{title}\n\n{markdown(table)}" for title, table in found.tables.items()]
     text = "\n\n".join([heading, *tables, found.footnote])
     display({"text/markdown": text, "text/plain": text}, raw=True)
-    with mpl.rc_context(STYLE):
-        for name, draw in FIGURES.items():
-            figure = draw(run) if (run.path / "figures" / f"{name}.png").exists() else None
-            if figure is not None:
-                display({"image/png": png(figure), "text/plain": name}, raw=True)
+    for name in FIGURES:
+        path = run.path / "figures" / f"{name}.png"
+        if path.exists():
+            with Image.open(path) as image:
+                shrunk = image.reduce(round(STYLE["savefig.dpi"] / _DPI))
+            display({"image/png": _small(shrunk), "text/plain": name}, raw=True)
 
 
 def _flat(estimate: Estimate) -> tuple[list[float], list[float]]:
