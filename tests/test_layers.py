@@ -9,8 +9,9 @@ PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
     "__init__", "errors", "process", "index", "configuration", "randomness", "distributions", "contamination",
     "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory", "data", "training",
-    "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "runs", "ledger", "judgement", "report",
-    "claims", "experiments", "evaluation", "figures", "launch", "gallery", "reproduction", "cli", "__main__",
+    "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "calibration", "runs", "ledger",
+    "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "gallery", "reproduction",
+    "cli", "__main__",
 ]  # fmt: skip
 
 

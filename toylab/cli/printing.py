@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 _WIDE = 500
 
 
-def progress_bar() -> "Progress":
-    """A bar with the time gone and the time left."""
+def progress_bar(aside: bool = False) -> "Progress":
+    """A bar with the time gone and the time left. aside: on standard error, gone when done, and only on a terminal."""
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         Progress,
@@ -25,9 +26,11 @@ def progress_bar() -> "Progress":
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=aside)
     return Progress(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console, transient=aside, disable=aside and not console.is_terminal,
     )  # fmt: skip
 
 
