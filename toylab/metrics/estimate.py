@@ -15,9 +15,7 @@ class Estimate(NamedTuple):
     @classmethod
     def of_mean(cls, terms: Tensor) -> Self:
         """The mean over the last axis, with its standard error; that of a single term is NaN."""
-        n = terms.shape[-1]
-        spread = terms.std(-1) if n > 1 else torch.full_like(terms[..., 0], torch.nan)
-        return cls(terms.mean(-1), spread / n**0.5)
+        return cls(terms.mean(-1), _std(terms) / terms.shape[-1] ** 0.5)
 
     @classmethod
     def of_ratio(cls, numerator: Tensor, denominator: Tensor) -> Self:
@@ -29,7 +27,7 @@ class Estimate(NamedTuple):
         n, total = denominator.shape[-1], denominator.sum(-1, keepdim=True)
         ratio = numerator.sum(-1, keepdim=True) / total
         change = (numerator - ratio * denominator) / (total - denominator)
-        return cls(ratio[..., 0], change.std(-1) * (n - 1) / n**0.5)
+        return cls(ratio[..., 0], _std(change) * (n - 1) / n**0.5)
 
     @classmethod
     def of_share(cls, hits: Tensor) -> Self:
@@ -57,3 +55,8 @@ class Estimate(NamedTuple):
         values = torch.stack([e.value for e in estimates])
         errors = torch.stack([e.stderr for e in estimates])
         return cls(values.mean(0), errors.square().sum(0).sqrt() / len(estimates))
+
+
+def _std(terms: Tensor) -> Tensor:
+    """Over the last axis; NaN for a single term."""
+    return terms.std(-1) if terms.shape[-1] > 1 else torch.full_like(terms[..., 0], torch.nan)
