@@ -152,7 +152,9 @@ def test_samples_that_are_not_exact_are_found_out(monkeypatch: pytest.MonkeyPatc
 def test_the_command_prints_a_table_and_exits_0(toylab, tmp_path: Path):
     code, out, err = toylab("calibrate", "psnr", "distance", "--replications", 100)
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.strip().splitlines()] == ["metric", "distance", "psnr"]
+    title, *lines = out.strip().splitlines()
+    assert title.strip() == "100 measurements of each, by the seeds 0 to 99"
+    assert [line.split()[0] for line in lines] == ["metric", "distance", "psnr"]
     code, page, _ = toylab("calibrate", "psnr", "--replications", 100, "--markdown")
     assert code == 0
     assert page.startswith("# Calibration")

@@ -59,6 +59,14 @@ def test_cells_are_all_combinations_and_keys_with_commas_change_together():
     assert len({cell.name for cell in cells}) == 4
 
 
+def test_a_key_of_all_methods_can_change_together_with_one_of_the_study():
+    cells = asked({"grid": {"samples,methods.*.lam": [[40, 0.1], [50, 0.2]]}}, name="few-steps").cells
+    assert len(cells) == 4  # and two samplers
+    for method in ("robust-adv", "robust-onesided"):
+        found = {(cell.study.samples, cell.study.methods[method].build().lam) for cell in cells}
+        assert found == {(40, 0.1), (50, 0.2)}
+
+
 def test_keys_of_methods_make_versions_of_those_that_have_them():
     (cell,) = asked(name="radius-map").cells
     assert list(cell.study.methods) == [

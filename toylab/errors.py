@@ -14,3 +14,8 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"
     return f"unknown {kind} '{name[:60]}'{hint} allowed: {', '.join(allowed) or 'none'}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message on one line; its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

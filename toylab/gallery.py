@@ -22,8 +22,7 @@ from pathlib import Path
 import torch
 
 from toylab import figures, runs
-from toylab.configuration import one_line
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, one_line, unknown
 from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.pipeline import workers
 from toylab.experiments.study import Study
@@ -34,8 +33,8 @@ from toylab.runs import Run
 from toylab.training import Trainer
 
 DEFAULT = "default"
-WITHOUT_A_SUBJECT = ("lab",)
-"""Experiments that show nothing until settings are chosen: they are drawn where they are asked for."""
+WITHOUT_A_SUBJECT = ("lab", "benchmark-task")
+"""Experiments that show nothing until settings are chosen: drawn where they are asked for."""
 BEGIN, END = "<!-- made by toylab figures -->", "<!-- end -->"
 COPIED = ("config.json", "environment.json", "results.csv", "finished.json")
 LEAST = 1.0

@@ -52,7 +52,8 @@ class Index(Mapping[str, Entry]):
         return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | present
 
     def __getitem__(self, name: str) -> Entry:
-        return self._all()[name]
+        own = self._entries.get(name)  # first: to ask what is installed takes long
+        return own if own and own.available else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -287,6 +288,9 @@ EXPERIMENTS = Index(
         "few-steps": Entry("toylab.experiments.few_steps:EXPERIMENT", "5 to 1,000 evaluations a sample, by sampler"),
         "other-families": Entry("toylab.experiments.other_families:EXPERIMENT", "DDPM beside EDM and flow matching"),
         "fine-tune": Entry("toylab.experiments.fine_tune:EXPERIMENT", "robust in the last part of a training alone"),
+        "benchmark-task": Entry(
+            "toylab.experiments.benchmark_task:EXPERIMENT", "a method on a task of the benchmark: see toylab benchmark"
+        ),
         "lab": Entry("toylab.experiments.lab:EXPERIMENT", "any law x contamination x objective x schedule x sampler"),
     },
     group="toylab.experiments",

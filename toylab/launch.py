@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from toylab import figures, index, runs
+from toylab import figures, index, outside, runs
 from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
@@ -61,14 +61,18 @@ def configure(
     file: Path | None = None,
     changes: Sequence[Mapping[str, Any]] = (),
     methods: Sequence[str] | None = None,
+    allow_code: bool = False,
 ) -> Configured:
     """Preset, then file, then changes in turn, then the choice of methods: the later wins.
 
     The preset is "default" unless it is given here or in the file. A file's methods are the methods of the
-    run, not changes to the preset's. Raises BadInput.
+    run, not changes to the preset's. allow_code: import and run what the file names as `module:object`, which is
+    refused otherwise (toylab/outside.py). Raises BadInput.
     """
     experiment: Experiment = index.EXPERIMENTS.load(name)
     loaded = read(file) if file else {}
+    if allow_code:
+        outside.admit(*outside.named(loaded))
     meant, preset_of_file = loaded.pop("experiment", name), loaded.pop("preset", "default")
     if meant != name:
         raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
@@ -83,6 +87,12 @@ def prepare(configured: Configured, device: str = "auto", root: Path = Path("run
     """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
     where = device_of(device)
     return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
+
+
+def finished(configured: Configured, device: str = "auto", root: Path = Path("runs")) -> Run | None:
+    """Its finished run, if there is one. Raises BadInput."""
+    found = runs.find(root, configured.config, device_of(device))
+    return found if found is not None and found.finished else None
 
 
 def device_of(name: str) -> torch.device:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toylab.configuration import one_line
-from toylab.errors import BadInput
+from toylab.errors import BadInput, one_line
 from toylab.launch import Configured, configure
 from toylab.results import Row
 from toylab.runs import Run

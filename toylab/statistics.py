@@ -54,15 +54,24 @@ def share_of_effect(variant: Sequence[float], full: Sequence[float], base: Seque
 
         mean(variant - full) / |mean(full - base)|
 
-    over the same seeds, the interval by the delta method, so that the effect's own uncertainty is in it.
+    over the same seeds, the effect's own uncertainty in the interval.
     """
     gap = [v - f for v, f in zip(variant, full, strict=True)]
     effect = [f - b for f, b in zip(full, base, strict=True)]
-    n, size = len(gap), math.fsum(effect) / len(effect)
-    ratio = math.fsum(gap) / n / size
-    residual = [g - ratio * e for g, e in zip(gap, effect, strict=True)]
+    share = ratio(gap, effect)
+    return Interval(math.copysign(1, math.fsum(effect)) * share.mean, share.half)
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """mean(numerators)/mean(denominators), one of each a seed, the interval by the delta method: the uncertainty of
+    either, and what they share, is in it. NaN where the denominators' mean is 0."""
+    n, size = len(numerators), math.fsum(denominators) / len(denominators)
+    if size == 0:
+        return Interval(math.nan, math.nan)
+    value = math.fsum(numerators) / n / size
+    residual = [a - value * b for a, b in zip(numerators, denominators, strict=True)]
     half = math.nan if n == 1 else student(n) * _std(residual, math.fsum(residual) / n) / math.sqrt(n) / abs(size)
-    return Interval(math.copysign(1, size) * ratio, half)
+    return Interval(value, half)
 
 
 def p_value(differences: Sequence[float]) -> float:

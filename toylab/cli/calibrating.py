@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toylab.cli.app import app
-from toylab.cli.printing import print_table, progress_bar
+from toylab.cli.printing import print_lines, progress_bar
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def calibrate(
     elif markdown:
         typer.echo(calibration.markdown(outcomes, f"{command} --markdown"), nl=False)
     else:
-        _print(calibration.table(outcomes))
+        title = f"{replications} measurements of each, by the seeds 0 to {replications - 1}"
+        print_lines(title, calibration.table(outcomes))
     missed = calibration.missed(outcomes)
     for line in missed:
         typer.echo(f"error: {line}", err=True)
@@ -58,19 +59,10 @@ def _measured(cases: "list[Case]", replications: int) -> "list[Outcome]":
     from toylab.calibration import calibrate
 
     outcomes = []
-    with progress_bar(aside=True) as bar:
+    with progress_bar(err=True, quiet=True) as bar:
         task = bar.add_task("starting", total=None)
         for progress in calibrate(cases, replications):
             bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
             if progress.outcome is not None:
                 outcomes.append(progress.outcome)
     return outcomes
-
-
-def _print(lines: list[list[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(*lines[0], box=None)
-    for line in lines[1:]:
-        table.add_row(*line)
-    print_table(table)

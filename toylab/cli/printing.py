@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress
     from rich.table import Table
 
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 _WIDE = 500
 
 
-def progress_bar(aside: bool = False) -> "Progress":
-    """A bar with the time gone and the time left. aside: on standard error, gone when done, and only on a terminal."""
+def progress_bar(err: bool = False, quiet: bool = False) -> "Progress":
+    """A bar with the time gone and the time left; err: on standard error; quiet: nothing of it is left when done, and
+    nothing is said where there is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -26,11 +29,11 @@ def progress_bar(aside: bool = False) -> "Progress":
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=aside)
+    console = Console(stderr=err)
     return Progress(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=console, transient=aside, disable=aside and not console.is_terminal,
+        console=console, transient=quiet, disable=quiet and not console.is_terminal,
     )  # fmt: skip
 
 
@@ -42,15 +45,21 @@ def print_table(table: "Table") -> None:
     (console if console.is_terminal else Console(width=_WIDE)).print(table)
 
 
-def print_report(report: "Report") -> None:
-    """Its tables and its footnote."""
+def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
+    """Heading and lines as a table."""
+    from rich.markup import escape
     from rich.table import Table
 
+    table = Table(*map(escape, lines[0]), title=escape(title), box=None)
+    for line in lines[1:]:
+        table.add_row(*map(escape, line))
+    print_table(table)
+
+
+def print_report(report: "Report") -> None:
+    """Its tables and its footnote."""
     for title, lines in report.tables.items():
-        table = Table(*lines[0], title=title, box=None)
-        for line in lines[1:]:
-            table.add_row(*line)
-        print_table(table)
+        print_lines(title, lines)
     if report.footnote:
         typer.echo(report.footnote)
 

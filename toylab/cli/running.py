@@ -9,7 +9,7 @@ import typer
 from toylab import index
 from toylab.cli.app import app
 from toylab.cli.printing import print_run, progress_bar
-from toylab.errors import BadInput
+from toylab.errors import BadInput, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,18 @@ def run(
     device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
+    ] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    from toylab import launch
+    from toylab import launch, outside
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-    configured = launch.configure(name, preset, config, changes, chosen)
+    outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
+    configured = launch.configure(name, preset, config, changes, chosen, allow_code)
     launched = launch.prepare(configured, device, out, fresh)
     finished = launched.folder.finished
     if finished:
@@ -105,10 +109,10 @@ def _compare(path: Path, configured: "Configured", device: str, root: Path) -> N
         raise typer.Exit(1)
 
 
-def carry_out(launched: "Launch") -> None:
-    """Carry a launch out under a progress bar with the time left."""
-    typer.echo(f"writing to {launched.folder.path}")
-    with reported(launched.folder), progress_bar() as bar:
+def carry_out(launched: "Launch", err: bool = False) -> None:
+    """Carry a launch out under a progress bar with the time left; err: on standard error."""
+    typer.echo(f"writing to {launched.folder.path}", err=err)
+    with reported(launched.folder), progress_bar(err) as bar:
         task = bar.add_task("starting", total=None)
         for progress in launched.carry_out():
             bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
@@ -126,8 +130,6 @@ def reported(folder: "Run") -> "Iterator[None]":
         raise typer.Exit(130) from None
     except Exception as error:
         import traceback
-
-        from toylab.configuration import one_line
 
         folder.log(traceback.format_exc())
         typer.echo(f"error: the run failed: {one_line(error)} (see {folder.path}/log.txt)", err=True)

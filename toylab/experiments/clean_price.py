@@ -33,6 +33,7 @@ EXPERIMENT = sweep_experiment(
             "grid": {"law": _LAWS, "methods.*.lam": [0.1, 0.3, 0.5, 1.0]},
             "training": {"steps": 3000},
             "nfe": 50,
+            "samples": 2000,
             "evaluation": {"theory": True, "levels": 8, "points": 1000},
         },
     },

@@ -47,8 +47,9 @@ EXPERIMENT = sweep_experiment(
         },
         "default": _COMMON
         | {
-            "training": {"steps": 1500, "batch": 256},
+            "training": {"steps": 1200, "batch": 256},
             "nfe": 50,
+            "samples": 2000,
             "evaluation": {"levels": 6, "points": 1000, **_METRICS},
         },
         "paper": _COMMON | {"seeds": 8, "samples": 20_000},

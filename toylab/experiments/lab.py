@@ -22,7 +22,7 @@ class Lab(Study):
     @property
     def objectives(self) -> Mapping[str, Method]:
         ddpm = {"ddpm": Method.model_validate("ddpm")} if self.baseline else {}
-        return ddpm | {self.objective.name: self.objective}
+        return ddpm | {self.objective.label: self.objective}
 
     def _only(self, names: Sequence[str]) -> Self:
         chosen = [method for name, method in self.objectives.items() if name in names and name != "ddpm"]

@@ -118,6 +118,12 @@ class Bench:
         return self._points[against, t]
 
 
+def prepare(bench: Bench) -> None:
+    """Make what its metrics share and what takes long, before subjects are measured side by side."""
+    if any({"region", "modal_region"} & {*_needs(METRICS.load(name))} for name in bench.metrics):
+        _ = bench.region
+
+
 @lru_cache(maxsize=4)
 def _region(law: Distribution, device: torch.device) -> Region:
     """The region of a law, once for all the studies of a process that ask for it: it takes a million samples."""

@@ -18,7 +18,7 @@ from toylab.configuration import Sampler, Spacing, validate
 from toylab.experiments import fields
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.measuring import Subject, measure
+from toylab.experiments.measuring import Subject, measure, prepare
 from toylab.experiments.study import Study
 from toylab.experiments.subjects import SampleSource, Training, sample_sources, trainings
 from toylab.results import Measurement
@@ -84,7 +84,7 @@ def measured(
 
     work.subjects = len(sources)
     yield work.at("measuring")  # before what the subjects share is made
-    _ = bench.region
+    prepare(bench)
     results: list[tuple[list[Measurement], np.ndarray]] = []
     for results in side_by_side([partial(taken, source) for source in sources], workers(lab, len(sources)), stop):
         work.done = work.training + work.measuring * len(results)
@@ -121,7 +121,7 @@ class Work:
         self.training = sum(training.steps * self.costs[name] for name, training in todo.items())
         steps = study.nfe + sum(study.few_steps)
         self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
-        references = 2 if study.contamination.name == "none" else 4
+        references = len(study.evaluation.references) // (2 if study.contamination.name == "none" else 1)
         optima = len(study.objectives) if study.evaluation.theory else 0
         self.subjects = len(self.costs) + references + optima  # until it is known
         self.done = 0.0

@@ -41,6 +41,7 @@ EXPERIMENT = sweep_experiment(
             },
             "training": {"steps": 2000},
             "nfe": 50,
+            "samples": 2000,
             "evaluation": {"levels": 6, "points": 1000, **_METRICS},
         },
     },

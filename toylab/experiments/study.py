@@ -7,7 +7,7 @@ makes laws, sources and streams of the settings, pipeline.py trains, samples and
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,10 @@ from toylab.index import METRICS
 from toylab.results import REFERENCES
 from toylab.samplers import steps
 from toylab.training import Training
+
+Reference = Literal["exact-clean", "exact-contaminated", "clean-samples", "contaminated-samples"]
+MEASURED = get_args(Reference)
+"""The references that are measured beside the methods, those of the contaminated law where there is one."""
 
 CHEAP = (
     "eps-mse", "leakage", "jacobian-error", "equivariance-error", "w2", "sliced-w2", "frechet", "energy-distance",
@@ -58,6 +62,7 @@ class Evaluation(Settings):
     theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
     ledger: bool = Field(False, description="the error ledger: optima as in theory, and a twin on endless data each")
     metrics: list[str] = Field(list(CHEAP), description='names, or "all"; those that apply are measured')
+    references: list[Reference] = Field(list(MEASURED), description="exact scores and samples measured beside methods")
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -124,6 +129,8 @@ class Study(RunSettings):
             raise ValueError(f"contamination: {error}") from None
         if self.evaluation.ledger and not {"eps-mse", "w2"} <= {*self.evaluation.metrics}:
             raise ValueError("evaluation.ledger: needs eps-mse and w2 among the metrics")
+        if self.evaluation.ledger and not {*MEASURED} <= {*self.evaluation.references}:
+            raise ValueError(f"evaluation.ledger: needs all references, {', '.join(MEASURED)}")
         if self.evaluation.theory and self.law.build().dim > 2:
             raise ValueError("evaluation.theory: exact optima are for laws in one or two dimensions")
         rates = self.training.lr

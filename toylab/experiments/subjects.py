@@ -102,4 +102,6 @@ def _references(lab: Laboratory) -> list[SampleSource]:
             SampleSource(f"exact-{name}{FROM_LAW}", exact[name], law, lab.sources, start=law)
             for name, law in laws.items()
         ]
-    return found + [SampleSource(f"{name}-samples", None, law, lab.sources) for name, law in laws.items()]
+    found += [SampleSource(f"{name}-samples", None, law, lab.sources) for name, law in laws.items()]
+    asked = lab.study.evaluation.references
+    return [source for source in found if source.name.removesuffix(FROM_LAW) in asked]

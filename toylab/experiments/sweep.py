@@ -91,7 +91,7 @@ class Sweep(MethodStudy):
         if (count := prod(len(axis.points) for axis in self.axes)) > _MOST:
             raise ValueError(f"grid: at most {_MOST} combinations, not {count}")
         for key in (key for axis in self.axes for key in axis.keys):
-            if not self._has(key):
+            if not self._in_full(key):
                 raise ValueError(f"grid: no method has the key of '{key}'")
         try:
             _ = self.cells
@@ -117,7 +117,8 @@ class Sweep(MethodStudy):
         for axis, point in place:
             at |= axis.labels(point)
             for key, value in zip(axis.keys, point, strict=True):
-                values = overlay(MethodStudy, values, nested(key, value))
+                for full in self._in_full(key):
+                    values = overlay(MethodStudy, values, nested(full, value))
         built = validate(MethodStudy, values)
         plain = built.model_dump()
         methods: dict[str, Mapping[str, Any]] = {}
@@ -148,15 +149,17 @@ class Sweep(MethodStudy):
                     changed = joined(changed, nested(within(key), value))
             yield changed, at
 
-    def _has(self, key: str) -> bool:
-        """False for a key of methods that none has."""
+    def _in_full(self, key: str) -> list[str]:
+        """The key, or where it is of methods that of each method that has it."""
         methods = self.model_dump(include={"methods"})["methods"].items()
-        return not is_of_methods(key) or any(belongs(key, name, settings) for name, settings in methods)
+        if not is_of_methods(key):
+            return [key]
+        return [f"methods.{name}.{within(key)}" for name, settings in methods if belongs(key, name, settings)]
 
     def _only(self, names: Sequence[str]) -> Self:
         """The grid keeps what is left to go over."""
         chosen = super()._only(names)
-        kept = [axis.only(keys) for axis in self.axes if (keys := [key for key in axis.keys if chosen._has(key)])]
+        kept = [axis.only(keys) for axis in self.axes if (keys := [key for key in axis.keys if chosen._in_full(key)])]
         return chosen.model_copy(update={"grid": dict(axis.entry for axis in kept)})
 
 

@@ -1,0 +1,38 @@
+"""Configurations: validated settings, and named choices with their parameters.
+
+A `Settings` class refuses unknown keys and says which are allowed. A `Choice` is a name from an index with
+the parameters of the definition behind it, `{"name": "outliers", "fraction": 0.2}`; the name alone stands for
+its defaults. Parameters are those of the definition's signature, so a new definition is configurable as soon
+as it is in the index. A validated configuration is complete: every default is written out.
+"""
+
+from toylab.configuration.choices import (
+    AimChoice,
+    AttackChoice,
+    Contamination,
+    Law,
+    Method,
+    Sampler,
+    ScheduleChoice,
+    Spacing,
+)
+from toylab.configuration.layers import assignments, joined, overlay, read
+from toylab.configuration.settings import Choice, Settings, validate
+
+__all__ = [
+    "AimChoice",
+    "AttackChoice",
+    "Choice",
+    "Contamination",
+    "Law",
+    "Method",
+    "Sampler",
+    "ScheduleChoice",
+    "Settings",
+    "Spacing",
+    "assignments",
+    "joined",
+    "overlay",
+    "read",
+    "validate",
+]

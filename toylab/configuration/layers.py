@@ -1,0 +1,100 @@
+"""Configurations from files and assignments, laid over one another."""
+
+import inspect
+import json
+import tomllib
+import typing
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from toylab.configuration.settings import Choice, Settings
+from toylab.errors import BadInput, one_line
+
+_DEEPEST = 8  # levels of a dotted key
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The table in a TOML or JSON file. Raises BadInput where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise BadInput(f"cannot read the configuration {path}: {one_line(error)}") from None
+    if not isinstance(values, dict):
+        raise BadInput(f"cannot read the configuration {path}: it must hold a table of settings")
+    return values
+
+
+def overlay(
+    kind: type[BaseModel], base: Mapping[str, Any], changes: Mapping[str, Any], whole_tables: bool = False
+) -> dict[str, Any]:
+    """`base`, settings of `kind`, with `changes` laid over them group by group.
+
+    A choice of another name replaces the old one with its parameters. whole_tables: a table with free keys (the
+    methods) is replaced as a whole instead of key by key.
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        field = kind.model_fields.get(key)
+        inner = field.annotation if field else None
+        if inspect.isclass(inner) and issubclass(inner, Choice):
+            value = _rechosen(result.get(key), value)
+        elif typing.get_origin(inner) is dict and isinstance(value, Mapping):
+            old = {} if whole_tables else result.get(key, {})
+            of = typing.get_args(inner)[-1]
+            if inspect.isclass(of) and issubclass(of, Choice):
+                value = {**old, **{name: _rechosen(old.get(name), choice) for name, choice in value.items()}}
+            else:
+                value = joined(old, value)
+        elif inspect.isclass(inner) and issubclass(inner, Settings) and isinstance(value, Mapping):
+            value = overlay(inner, result.get(key, {}), value)
+        result[key] = value
+    return result
+
+
+def _rechosen(old: Any, new: Any) -> Any:
+    new = {"name": new} if isinstance(new, str) else new
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("name", old["name"]) != old["name"]:
+        return new
+    return joined(old, new)
+
+
+def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:
+    """'training.steps=100', ... -> {"training": {"steps": 100}, ...}; a value is JSON where it parses, else text.
+
+    The order does not matter where a choice and its parameters are assigned separately. Raises BadInput.
+    """
+    start: dict[str, Any] = {}
+    return reduce(joined, map(_assignment, texts), start)
+
+
+def _assignment(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts) or len(parts) > _DEEPEST:
+        raise BadInput(f"--set takes key=value, not '{text[:60]}'")
+    try:
+        parsed: Any = json.loads(value)
+    except (ValueError, RecursionError):
+        parsed = value.strip()
+    for part in reversed(parts):
+        parsed = {part: parsed}
+    return typing.cast(dict[str, Any], parsed)
+
+
+def joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Two tables as one, the new over the old; a name joins the parameters that stand at its key."""
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, Mapping) and isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and isinstance(before, str):
+            before = {"name": before}
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        result[key] = joined(typing.cast(Any, before), value) if both else value
+    return result
