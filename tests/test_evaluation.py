@@ -1,6 +1,7 @@
 """Anybody's denoiser, measured: a function that is the exact one must have no error, and a wrong one its own."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ from toylab.contamination import outliers
 from toylab.denoisers import Exact, Given
 from toylab.distributions import GaussianMixture
 from toylab.errors import BadInput
-from toylab.evaluation import MODEL, Protocol, evaluate
+from toylab.evaluation import MODEL, Protocol, evaluate, trial
+from toylab.launch import configure, prepare
+from toylab.objectives import robust_onesided
 from toylab.results import Measurement
 from toylab.samplers import ddim, sample
 from toylab.schedules import DDPM, FromFunction, RectifiedFlow
+from toylab.training import Trainer
 
 CLEAN = GaussianMixture([[-2.0, 0.0], [2.0, 0.0]], std=0.3)
 SEEN = outliers(CLEAN, 0.1)
@@ -107,3 +111,55 @@ def test_intervals_cover_what_is_known():
     found = evaluate(Exact(CLEAN, DDPM()), CLEAN, None, Protocol(nfe=10, levels=2, points=50, metrics=["outlier-mass"]))
     row = of(found.rows, "outlier-mass", method="clean-samples")
     assert abs(row.value - 0.001) < 4 * math.sqrt(0.001 / 4000)
+
+
+# -- any objective, beside those of a study --------------------------------------------------------------------------
+
+TINY = {
+    "training": {"steps": 6, "batch": 16}, "network": {"width": 8}, "nfe": 3, "samples": 60, "size": 100, "seeds": 2,
+    "evaluation": {"levels": 2, "points": 20, "pair": 30, "metrics": ["eps-mse", "leakage", "sliced-w2"]},
+}  # fmt: skip
+
+
+def test_a_trial_measures_what_a_run_measures(tmp_path: Path):
+    """Row by row, references too; and one's own objective as the named one that it is."""
+    configured = configure("gmm-outliers", "smoke", changes=[TINY], methods=["ddpm", "robust-onesided"])
+    launch = prepare(configured, "cpu", tmp_path)
+    for _ in configured.experiment.run(configured.settings, launch.folder, launch.device):
+        pass
+    run = [Measurement.of(row) for row in launch.folder.rows]
+    found = trial(configured.settings.with_methods(["ddpm"]), {"mine": robust_onesided()})
+    renamed = [r._replace(method={"mine": "robust-onesided"}.get(r.method, r.method)) for r in found.rows]
+    assert len(renamed) == len(run) > 90
+    for mine, theirs in zip(sorted(renamed, key=place), sorted(run, key=place), strict=True):
+        assert place(mine) == place(theirs)
+        assert mine.value == pytest.approx(theirs.value, rel=1e-4, abs=1e-6)  # threads of a run flush denormals
+        assert mine.stderr == pytest.approx(theirs.stderr, rel=1e-4, abs=1e-6)
+    assert [line[0].split()[0] for line in found.table()] == [
+        "method", "ddpm", "mine", "exact-clean", "exact-contaminated", "clean-samples", "contaminated-samples"
+    ]  # fmt: skip
+    assert found._repr_markdown_().startswith("| method | leakage | ε MSE to clean |")
+
+
+def place(row: Measurement) -> tuple:
+    return row.method, row.seed, row.metric, row.against, row.t or 0.0, row.sampler, row.nfe or 0
+
+
+def test_every_step_of_a_trial_is_watched():
+    study, seen = configure("gmm-outliers", "smoke", changes=[TINY], methods=["ddpm"]).settings, []
+
+    def watched(trainer: Trainer):
+        for step in trainer:
+            seen.append((type(trainer.objective).__name__, step.number))
+            yield step
+
+    trial(study, {"mine": robust_onesided()}, watched)
+    assert seen == [(name, n) for name in ("Denoising", "Regularised") for n in range(1, 7)]
+
+
+def test_a_trial_that_cannot_be_is_refused():
+    study = configure("gmm-outliers", "smoke", changes=[TINY], methods=["ddpm"]).settings
+    with pytest.raises(BadInput, match="has a method 'ddpm'"):
+        trial(study, {"ddpm": robust_onesided()})
+    with pytest.raises(BadInput, match="a sweep is many studies"):
+        trial(configure("few-steps", "smoke").settings, {})

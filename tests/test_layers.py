@@ -11,7 +11,7 @@ ROOMS = [
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
     "data", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "runs", "ledger",
     "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "suite", "gallery",
-    "reproduction", "cli", "__main__",
+    "reproduction", "notebook", "cli", "__main__",
 ]  # fmt: skip
 
 

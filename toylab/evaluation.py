@@ -1,27 +1,38 @@
-"""Any denoiser, measured as those of a study are: in five lines, whoever trained it.
+"""What has no name in the index, measured as what has.
+
+Any denoiser, in five lines, whoever trained it:
 
     print(evaluate(Given(eps, schedule), clean, contaminated))
 
 There is one model and no seeds here, so an interval is what the metric's own standard error says of these samples and
 points; what another training would have given is not in it.
+
+Any objective, beside those of a study, on the same data and noise, seed by seed:
+
+    print(trial(configure("gmm-outliers", "smoke").settings, {"mine": Mine()}))
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from toylab import randomness
+from toylab import judgement, randomness
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.errors import BadInput, unknown
+from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.measuring import Bench, Subject, measure
-from toylab.experiments.study import CHEAP
+from toylab.experiments.study import CHEAP, Study
+from toylab.experiments.sweep import Sweep
 from toylab.index import METRICS
-from toylab.results import Measurement, markdown
+from toylab.objectives import Objective
+from toylab.results import Measurement, Row, from_csv, markdown, summary, to_csv
 from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
 from toylab.statistics import NORMAL, Interval
+from toylab.training import Trainer
 
 MODEL = "model"
 
@@ -63,9 +74,7 @@ class Evaluation:
         return [["metric", "against", *subjects], *body]
 
     def __str__(self) -> str:
-        table = self.table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+        return _aligned(self.table())
 
     def _repr_markdown_(self) -> str:
         return markdown(self.table())
@@ -92,6 +101,75 @@ def evaluate(
         x = law.sample(protocol.samples, _stream(protocol, "exact-samples"))
         subjects.append(Subject(f"{name}-samples", None, x[None], "", 0))
     return Evaluation([row for subject in subjects for row in measure(subject, bench)])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was measured of every objective, and of the exact references beside it."""
+
+    rows: list[Measurement]
+
+    def table(self) -> list[list[str]]:
+        """Heading, then one line a method: mean and 95 % interval over seeds, as of a run."""
+        return summary(self._as_read, judgement.under_trained(self._as_read))
+
+    @property
+    def _as_read(self) -> list[Row]:
+        """The rows of a results.csv."""
+        return from_csv(to_csv(self.rows, {}, {}))
+
+    def __str__(self) -> str:
+        return "\n".join([_aligned(self.table()), judgement.footnote(self._as_read)]).rstrip()
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join([markdown(self.table()), judgement.footnote(self._as_read)])
+
+
+def trial(
+    study: Study,
+    own: Mapping[str, Objective],
+    watched: Callable[[Trainer], Iterable[object]] = iter,
+    device: str = "cpu",
+) -> Trial:
+    """Train the objectives of a study and one's `own`, and measure them all as a run of the study does.
+
+    Every objective sees the same initial weights, training sets and noise of each seed, an oracle its own. Nothing is
+    written: a run folder would be found again by the names of its objectives, and code that has none changes unseen.
+    watched: what each training is stepped through, for example toylab.notebook.watch. Raises BadInput for a name that
+    the study has, and for a sweep.
+    """
+    if isinstance(study, Sweep) and study.grid:
+        raise BadInput("a sweep is many studies: give one without a grid")
+    named = {name: method.build() for name, method in study.objectives.items()}
+    for name in own:
+        if name in named:
+            raise BadInput(f"the study has a method '{name}'; give one's own another name")
+    lab = Laboratory(study, torch.device(device))
+    lab.rehearse()
+    found: list[tuple[str, Denoiser]] = []
+    for name, objective in {**named, **own}.items():
+        recipe = study.training.model_copy(update={"steps": study.steps_of(name)})
+        trainer = Trainer(lab.denoiser(), lab.sources_for(objective), objective, recipe, lab.seeds)
+        for _ in watched(trainer):
+            pass
+        found.append((name, trainer.ema.to(lab.exact_device).eval()))
+    found += [(f"exact-{name}", Exact(law, lab.schedule)) for name, law in lab.bench.laws.items()]
+    subjects = [Subject(name, of, *_of_study(lab, of)) for name, of in found]
+    subjects += [
+        Subject(f"{name}-samples", None, lab.exact_samples(law), "", 0) for name, law in lab.bench.laws.items()
+    ]
+    return Trial([row for subject in subjects for row in measure(subject, lab.bench)])
+
+
+def _of_study(lab: Laboratory, denoiser: Denoiser) -> tuple[Tensor, str, int]:
+    with torch.no_grad():
+        x, nfe = lab.sample(denoiser)
+    return x, lab.study.sampler.name, nfe
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
 
 
 def _bench(denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None, protocol: Protocol) -> Bench:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -72,7 +71,9 @@ def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
     name = name.removeprefix("optimum-").removeprefix("implied-")
     if name.startswith(REFERENCES):
         return (0.45, 0.45, 0.45)
-    palette = sns.color_palette("colorblind")
+    import seaborn  # takes as long to import as torch; a law's portrait does without it
+
+    palette = list(seaborn.color_palette("colorblind"))
     palette.append(palette.pop(_GREY))
     order = [*_KNOWN, *(n for n in everyone if n not in _KNOWN and not n.startswith(REFERENCES))]
     return tuple(palette[order.index(name) % len(palette)])
