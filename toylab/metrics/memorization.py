@@ -55,8 +55,8 @@ def training_leakage(denoiser: Denoiser, law: Distribution, training: Tensor, x_
 
     ε_train is that of `Empirical(training)`, the optimum of plain denoising on these points (M, N, d): 0 is the law's
     score, 1 the training set's, which samples copies of its points. Beyond the outermost training points few x_t weigh
-    much: the interval holds from some 200 points x_t for ten training points and 2,000 for five, and a bias of order 1/n
-    is up to a third of a standard error.
+    much: the interval holds from some 200 points x_t for ten training points and 2,000 for five, and a bias of order
+    1/n is up to a third of a standard error.
     """
     x, memories = x_t.double(), [Empirical(points.double()) for points in with_members(training)]
     pairs = zip(memories, with_members(x), strict=True)
