@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _WIDE = 500
 
 
-def progress_bar(err: bool = False) -> "Progress":
-    """A bar with the time gone and the time left; err: on standard error."""
+def progress_bar(err: bool = False, aside: bool = False) -> "Progress":
+    """A bar with the time gone and the time left. err: on standard error; aside: there, only on a terminal, and gone
+    when done."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -28,9 +29,11 @@ def progress_bar(err: bool = False) -> "Progress":
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=err or aside)
     return Progress(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=err),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console, transient=aside, disable=aside and not console.is_terminal,
     )  # fmt: skip
 
 
