@@ -47,7 +47,7 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_ot():
         "except SystemExit as stop: assert stop.code == 0\n"
         "print({'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
     )
-    helps = [[command, "--help"] for command in ("run", "benchmark", "claims", "figures", "reproduce")]
+    helps = [[command, "--help"] for command in ("run", "benchmark", "claims", "figures", "reproduce", "calibrate")]
     for arguments in (["--help"], ["list"], *helps):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "set()\n")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _WIDE = 500
 
 
-def progress_bar(err: bool = False) -> "Progress":
-    """A bar with the time gone and the time left; err: on standard error."""
+def progress_bar(err: bool = False, quiet: bool = False) -> "Progress":
+    """A bar with the time gone and the time left; err: on standard error; quiet: nothing of it is left when done, and
+    nothing is said where there is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -28,9 +29,11 @@ def progress_bar(err: bool = False) -> "Progress":
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=err)
     return Progress(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=err),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console, transient=quiet, disable=quiet and not console.is_terminal,
     )  # fmt: skip
 
 

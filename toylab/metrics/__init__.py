@@ -15,6 +15,9 @@ A metric says by its parameters' names what it is computed from, and is measured
     walk, noise, nfe   the sampler, where it is deterministic, noise (M, n, d) for it to start from, and its steps
     generators      one a member, for exact samples of the metric's own; `size`, how many of them at a time
 
+value ± 1.96 stderr is a 95 % interval, as far as a mean is normal: docs/calibration.md has it counted for every metric
+where the answer is known, and the docstrings say from how many points it holds where that is more than about 200.
+
 A leading M may be missing from the points, and is then missing from the result.
 """
 

@@ -35,7 +35,8 @@ def duplicate_share(
     exact samples of the law are. 0.01 is chance, 1 a copy of the training set (M, N, d).
 
     Each group of `size` samples is held against the threshold of as many fresh ones (the nearest of fewer than 100), so
-    that the standard error over the groups has the threshold's own, NaN for a single group.
+    that the standard error over the groups has the threshold's own, NaN for a single group. Its interval holds for four
+    groups of 999; with groups of 99, whose threshold is a minimum, from about 50 groups on.
     """
     own, fresh = _nearest(samples, law, training, generators)
     size = min(size, own.shape[-1])
@@ -53,7 +54,9 @@ def training_leakage(denoiser: Denoiser, law: Distribution, training: Tensor, x_
         E⟨ε_θ - ε_law, ε_train - ε_law⟩ / E‖ε_train - ε_law‖²
 
     ε_train is that of `Empirical(training)`, the optimum of plain denoising on these points (M, N, d): 0 is the law's
-    score, 1 the training set's, which samples copies of its points.
+    score, 1 the training set's, which samples copies of its points. Beyond the outermost training points few x_t weigh
+    much: the interval holds from some 200 points x_t for ten training points and 2,000 for five, and a bias of order
+    1/n is up to a third of a standard error.
     """
     x, memories = x_t.double(), [Empirical(points.double()) for points in with_members(training)]
     pairs = zip(memories, with_members(x), strict=True)

@@ -1,5 +1,6 @@
 """How far samples are from where the clean law lives: its support, and the affine subspace that holds it."""
 
+import math
 from typing import NamedTuple, Self
 
 import torch
@@ -54,17 +55,19 @@ def distance(samples: Tensor, support: Distribution) -> Estimate:
 
 def normal_std(samples: Tensor, subspace: Subspace) -> Estimate:
     """Root mean square deviation per normal coordinate of samples (..., n, d) from the clean law's subspace, in units
-    of x: 0 for the law itself, s where noise N(0, s² I) was added."""
+    of x: 0 for the law itself, s where noise N(0, s² I) was added. Its interval holds from about 200 samples."""
     tangent, normal = subspace.split(samples)
     codimension = samples.shape[-1] - tangent.shape[-1]
     return Estimate.of_mean(normal.square().sum(-1) / codimension).root()
 
 
 def tangent_std(samples: Tensor, subspace: Subspace) -> Estimate:
-    """Standard deviation per coordinate of samples (..., n, d) within the clean law's subspace, about their own mean,
-    in units of x."""
+    """Standard deviation per coordinate of samples (..., n, d) within the clean law's subspace, about their own mean
+    (squares are divided by n - 1), in units of x; NaN for a single sample. Its interval holds from about 200."""
     tangent, _ = subspace.split(samples)
-    return Estimate.of_mean((tangent - tangent.mean(-2, keepdim=True)).square().mean(-1)).root()
+    n = samples.shape[-2]
+    squares = (tangent - tangent.mean(-2, keepdim=True)).square().mean(-1)
+    return Estimate.of_mean(squares).scaled(n / (n - 1) if n > 1 else math.nan).root()
 
 
 def psnr(samples: Tensor, subspace: Subspace, span: float = 2.0) -> Estimate:

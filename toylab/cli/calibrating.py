@@ -1,0 +1,68 @@
+"""What checks the laboratory itself: `toylab calibrate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toylab.cli.app import app
+from toylab.cli.printing import print_lines, progress_bar
+from toylab.errors import BadInput
+
+if TYPE_CHECKING:
+    from toylab.calibration import Case, Outcome
+
+_REPLICATIONS = 1000
+
+
+@app.command()
+def calibrate(
+    names: Annotated[list[str] | None, typer.Argument(metavar="METRIC", help="Metrics; by default all.")] = None,
+    replications: Annotated[
+        int, typer.Option(min=50, max=1_000_000, help="How often each case is measured.")
+    ] = _REPLICATIONS,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page as Markdown.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.md", help="Write the page there, as Markdown.")
+    ] = None,
+) -> None:
+    """Measure metrics where the answer is known, and count how often their 95 % interval holds it: 0 if all do as
+    often as they should, 1 if not. Example: toylab calibrate w2 leakage"""
+    if output is not None and (output.suffix != ".md" or not output.parent.is_dir() or output.is_dir()):
+        raise BadInput(f"-o must name a .md file in an existing folder, not {output}")
+    from toylab import calibration
+
+    outcomes = _measured(calibration.chosen(names or []), replications)
+    command = " ".join(["toylab calibrate", *(names or [])])
+    if replications != _REPLICATIONS:
+        command += f" --replications {replications}"
+    if output is not None:
+        try:
+            output.write_text(calibration.markdown(outcomes, f"{command} -o {output}"), encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+        typer.echo(output)
+    elif markdown:
+        typer.echo(calibration.markdown(outcomes, f"{command} --markdown"), nl=False)
+    else:
+        title = f"{replications} measurements of each, by the seeds 0 to {replications - 1}"
+        print_lines(title, calibration.table(outcomes))
+    missed = calibration.missed(outcomes)
+    for line in missed:
+        typer.echo(f"error: {line}", err=True)
+    if missed:
+        raise typer.Exit(1)
+
+
+def _measured(cases: "list[Case]", replications: int) -> "list[Outcome]":
+    """Under a bar beside the output, where there is a terminal."""
+    from toylab.calibration import calibrate
+
+    outcomes = []
+    with progress_bar(err=True, quiet=True) as bar:
+        task = bar.add_task("starting", total=None)
+        for progress in calibrate(cases, replications):
+            bar.update(task, description=progress.label, completed=progress.done, total=progress.total)
+            if progress.outcome is not None:
+                outcomes.append(progress.outcome)
+    return outcomes
