@@ -42,6 +42,7 @@ def contestants() -> dict[str, Objective]:
         for k in (2, 4, 8):
             found[f"{name}, one sample in {k}"] = build(plan=Plan(one_in=k))
             found[f"{name}, one step in {k}"] = build(plan=Plan(every=k))
+        found[f"{name}, both in 4"] = build(plan=Plan(one_in=4, every=4))
     return found
 
 

@@ -10,6 +10,7 @@ meant to help, it is seen what it does. Writes results.csv and table.md into fig
 
 import argparse
 import csv
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,15 +83,17 @@ def carried_out(law: str, root: Path, changes: Mapping[str, Any] = {}) -> Run:
     return launch.folder
 
 
-def read_off(rows: list[Row], quantity: Quantity, method: str) -> Interval | None:
-    """A quantity of a method over seeds, None where it was not measured. References are means over seeds: they share
-    no noise with the methods."""
+def read_off(rows: list[Row], quantity: Quantity, method: str) -> str:
+    """A quantity of a method over seeds, and of how many seeds it is not finite. References are means over seeds: they
+    share no noise with the methods."""
     values = by_seed(rows, method, quantity.metric, "clean")
-    if not values:
-        return None
     reference = by_seed(rows, quantity.unit, quantity.metric, "clean") if quantity.unit else [1.0]
     scale = sum(reference) / len(reference)
-    return Interval.of([value / scale for value in values])
+    finite = [value / scale for value in values if math.isfinite(value)]
+    if not finite:
+        return "-"
+    failed = len(values) - len(finite)
+    return f"{Interval.of(finite)}" + (f", {failed} of {len(values)} diverged" if failed else "")
 
 
 def tables(rows: Mapping[str, list[Row]]) -> Iterator[str]:
@@ -98,7 +101,7 @@ def tables(rows: Mapping[str, list[Row]]) -> Iterator[str]:
     for law, some in rows.items():
         quantities = TASKS[law].quantities
         methods = [*METHODS, "exact-clean", "contaminated-samples", "clean-samples"]
-        body = [[m, *(str(read_off(some, q, m) or "-") for q in quantities)] for m in methods]
+        body = [[m, *(read_off(some, q, m) for q in quantities)] for m in methods]
         yield f"**{law}**, {TASKS[law].experiment}\n\n" + markdown(
             [["method", *(q.heading for q in quantities)], *body]
         )

@@ -421,6 +421,23 @@ def test_what_has_no_grid_optimum_is_refused():
             Fitted(**settings)
 
 
+def test_the_optimum_for_the_pushes_of_another_field():
+    """For its own it is itself where the fixed point settles; for ones that are the same whatever the field, always."""
+    slope = 0.7
+    law = GaussianMixture([[0.0]], std=1.0)
+    settled = grid_optimum(robust_adv(1.0, flat(1.0)), law, ALPHA, SIGMA)
+    assert settled.unsettled == 0
+    assert settled.against(settled.eps).distance(settled.eps) < 1e-8
+    assert settled.distance(lambda x: settled.eps(x) + 0.3) == pytest.approx(0.3, abs=1e-8)
+    rising, falling = (settled.against(lambda x, k=k: k * slope * x) for k in (1, -1))
+    torch.testing.assert_close(rising.shift, settled.shift)  # ω = ±ρ along any field that rises or falls throughout
+    torch.testing.assert_close(falling.shift, settled.shift)
+    there = grid_optimum(robust_adv(1.0, flat(1.0)), SEEN, 0.98, 0.12)
+    assert there.distance(there.against(there.eps).eps) == pytest.approx(there.unsettled, rel=0.3)
+    random = grid_optimum(robust_ran(1.0, flat(1.0)), SEEN, ALPHA, SIGMA, Fitted(most=201))
+    assert torch.equal(random.against(torch.sin).shift, random.shift)
+
+
 # -- as a denoiser -----------------------------------------------------------------------------------------------
 
 

@@ -311,6 +311,23 @@ def test_a_share_of_nothing_is_not_certain():
     assert 0.001 < 1.96 * float(estimate.stderr) < 0.004  # that of three expected hits
 
 
+@pytest.mark.parametrize(("n", "first", "second"), [(60, 0.2, 0.1), (200, 0.04, 0.01), (200, 0.03, 0.03)])
+def test_the_interval_of_a_gap_of_shares_holds_exactly(n: int, first: float, second: float):
+    """By summing the law of the pairs that differ one way and the other: within 2.5 % of what it says."""
+    one_way, other_way = (part.flatten() for part in torch.meshgrid(torch.arange(60), torch.arange(40), indexing="ij"))
+    possible = one_way + other_way <= n
+    one_way, other_way = one_way[possible], other_way[possible]
+    place = torch.arange(n)
+    hits = place < one_way[:, None], (place >= one_way[:, None]) & (place < (one_way + other_way)[:, None])
+    estimate = Estimate.of_gap(*hits)
+    torch.testing.assert_close(estimate.value, (one_way - other_way) / n, check_dtype=False)
+    ways = torch.stack([one_way, other_way, n - one_way - other_way], 1).numpy()
+    chance = torch.from_numpy(scipy.stats.multinomial.pmf(ways, n, [first, second, 1 - first - second]))
+    assert float(chance.sum()) > 1 - 1e-6
+    covered = (estimate.value - (first - second)).abs() <= 1.96 * estimate.stderr
+    assert abs(float(chance[covered].sum()) - 0.95) < 0.025
+
+
 def test_spreads_about_a_centre_from_the_same_samples_are_not_too_small(region: Region, generator: torch.Generator):
     """Their squares are unbiased with five samples: of a mode, all but untruncated, and within a subspace."""
     n = 5

@@ -21,7 +21,7 @@ from toylab.objectives import (
     robust_pgd,
     robust_ran,
 )
-from toylab.perturbations import Radius
+from toylab.perturbations import FGSM, Radius, Random
 from toylab.schedules import DDPM
 
 FLAT = Radius(0.5, 0.0, 0.0, random=False)
@@ -142,15 +142,23 @@ def test_a_regulariser_rests_until_it_starts_and_then_grows():
     assert robust_ran(plan=Plan(start=0.9)).evaluations == pytest.approx(1.1)
 
 
-def test_one_step_in_three_with_three_times_the_weight():
-    b = batch()
-    plain = Denoising()(Exact(three_gaussians(), DDPM()), b)
-    full = drawn(robust_ran(1.0, FLAT), b) - plain
-    objective = robust_ran(1.0, FLAT, plan=Plan(every=3))
-    losses = [drawn(objective, replace(b, step=step, steps=9)) - plain for step in range(3)]
-    torch.testing.assert_close(losses[0], 3 * full)
-    assert torch.equal(losses[1], torch.zeros_like(plain))
-    assert torch.equal(losses[2], torch.zeros_like(plain))
+def test_a_penalty_by_itself_in_one_step_of_three():
+    """The same as with the loss, on the same pushes; the loss is then the plain one."""
+    b, denoiser = batch(), Exact(three_gaussians(), DDPM())
+    plain = Denoising()(denoiser, b)
+    for direction in (Random(), FGSM()):
+        full = drawn(Regularised(1.0, FLAT, direction), b) - plain
+        objective = Regularised(1.0, FLAT, direction, plan=Plan(every=3))
+        lasting = [
+            objective.lasting(denoiser, replace(b, step=step, steps=9), torch.Generator().manual_seed(3))
+            for step in range(4)
+        ]
+        assert [part is None for part in lasting] == [False, True, True, False]
+        torch.testing.assert_close(lasting[0], full)
+        assert torch.equal(drawn(objective, b), plain)
+    assert drawn(Regularised(1.0, FLAT), b).gt(plain).all()
+    assert Regularised(1.0, FLAT).lasting(denoiser, b) is None
+    assert Regularised(0.0, FLAT, plan=Plan(every=3)).lasting(denoiser, b) is None
 
 
 def test_one_sample_in_four_has_the_mean_of_all():
@@ -190,6 +198,11 @@ def test_a_part_of_the_batch_costs_its_share(build, monkeypatch: pytest.MonkeyPa
     loss = objective(denoiser, batch(), torch.Generator())
     assert sum(seen) == 64 * objective.evaluations
     loss.sum().backward()
+    seen.clear()
+    objective = build(plan=Plan(one_in=8, every=2))
+    objective(denoiser, batch(), torch.Generator())
+    objective.lasting(denoiser, batch(), torch.Generator())
+    assert 64 + (sum(seen) - 64) / 2 == 64 * objective.evaluations
 
 
 @pytest.mark.parametrize(

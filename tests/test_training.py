@@ -13,7 +13,7 @@ from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
-from toylab.objectives import Denoising, Plan, robust_adv, robust_ran
+from toylab.objectives import Batch, Denoising, Plan, robust_adv, robust_ran
 from toylab.perturbations import Radius
 from toylab.schedules import DDPM
 from toylab.training import Trainer, Training
@@ -52,7 +52,7 @@ def test_same_seed_same_bits():
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("objective", [Denoising(), robust_adv()])
+@pytest.mark.parametrize("objective", [Denoising(), robust_adv(), robust_adv(plan=Plan(every=3))])
 def test_resumed_is_bit_for_bit_as_if_never_stopped(objective):
     whole = run(trainer(objective=objective))
     stopped = {key: value.clone() for key, value in run(trainer(objective=objective), until=5).state().items()}
@@ -100,12 +100,35 @@ def test_gradients_are_clipped_per_member():
     assert (norms[0] > 0.0099).all()
 
 
-@pytest.mark.parametrize(("lam", "times"), [(1.0, (3, 1, 1)), (0.0, (1, 1, 1))])
-def test_clipping_leaves_room_for_a_regulariser_that_acts_in_one_step_of_several(lam: float, times: tuple[int, ...]):
-    settings = Training(steps=6, batch=32, clip=1e-4)
-    norms = gradient_norms(trainer(settings=settings, objective=robust_ran(lam, plan=Plan(every=3))))
-    for norm, several in zip(norms, 2 * times, strict=True):
-        torch.testing.assert_close(norm, torch.full_like(norm, 1e-4 * several))
+def test_a_lasting_gradient_serves_until_the_next():
+    """By hand: that of the penalty at the weights of the step it was computed in, added to that of the loss."""
+    objective = robust_adv(1.0, plan=Plan(every=3))
+    t = trainer(settings=Training(steps=7, batch=32, clip=1e9), objective=objective)
+    calls: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
+    computed, lend = [], t._lend
+
+    def spy(batch: Batch) -> None:
+        alone = [p.grad.clone() for p in t._parameters]
+        streams = [copy_of(g) for g in t._generators["perturbation"]]
+        if batch.step % 3 == 0:
+            part = objective.lasting(t.denoiser, batch, streams)
+            computed.append(torch.autograd.grad(part.sum(), t._parameters))
+        lend(batch)
+        calls.append((alone, [p.grad.clone() for p in t._parameters]))
+
+    t._lend = spy  # type: ignore[method-assign]
+    run(t)
+    assert len(computed) == 3
+    for step, (alone, whole) in enumerate(calls):
+        for loss, penalty, found in zip(alone, computed[step // 3], whole, strict=True):
+            torch.testing.assert_close(found, loss + penalty)
+            assert not torch.equal(found, loss)
+
+
+def copy_of(generator: torch.Generator) -> torch.Generator:
+    copied = torch.Generator()
+    copied.set_state(generator.get_state())
+    return copied
 
 
 def gradient_norms(t: Trainer) -> list[torch.Tensor]:
@@ -113,8 +136,8 @@ def gradient_norms(t: Trainer) -> list[torch.Tensor]:
     norms = []
     original = t._clip
 
-    def spy(limit: float) -> None:
-        original(limit)
+    def spy() -> None:
+        original()
         norms.append(sum(p.grad.flatten(1).square().sum(1) for p in t._parameters).sqrt())
 
     t._clip = spy  # type: ignore[method-assign]

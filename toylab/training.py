@@ -58,7 +58,7 @@ class Training(Settings):
 
 
 class Step(NamedTuple):
-    """One step done: its number, from 1, and the loss of each member (M,), still on the device."""
+    """One step done: its number, from 1, and the loss of each member (M,), without a lasting part, on the device."""
 
     number: int
     loss: Tensor
@@ -89,7 +89,8 @@ class Trainer:
         device = self._parameters[0].device
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
-        self._spike: Callable[[Batch], float] | None = getattr(objective, "spike", None)
+        self._lasting: Callable[..., Tensor | None] | None = getattr(objective, "lasting", None)
+        self._lent: list[Tensor] = []  # the gradients of its last loss
         self._told: list[Labelled] | None = None
         if getattr(objective, "oracle", None) == "labelled":
             self._told = [source for source in sources if isinstance(source, Labelled)]
@@ -116,7 +117,8 @@ class Trainer:
             loss = self.objective(self.denoiser, batch, self._generators["perturbation"])
             self._optimizer.zero_grad()
             loss.sum().backward()
-            self._clip(self.settings.clip * (self._spike(batch) if self._spike else 1.0))
+            self._lend(batch)
+            self._clip()
             self._descend()
             self._average()
             self.step += 1
@@ -149,12 +151,23 @@ class Trainer:
             return (self.step + 1) / (self.settings.warmup * self.settings.steps + 1)
         return 0.5 * (1 + math.cos(math.pi * (done - self.settings.warmup) / (1 - self.settings.warmup)))
 
-    def _clip(self, limit: float) -> None:
+    def _lend(self, batch: Batch) -> None:
+        """Add the gradient of the objective's lasting part, computed in this step or an earlier one."""
+        part = self._lasting(self.denoiser, batch, self._generators["perturbation"]) if self._lasting else None
+        if part is not None:
+            self._lent = [
+                g.clone() for g in torch.autograd.grad(part.sum(), self._parameters)
+            ]  # CUDA graphs reuse theirs
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        for gradient, lent in zip(gradients, self._lent, strict=bool(self._lent)):
+            gradient.add_(lent)
+
+    def _clip(self) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]), dim=0
         )
-        factor = (limit / (norm + 1e-12)).clamp(max=1.0)
+        factor = (self.settings.clip / (norm + 1e-12)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
 
@@ -186,6 +199,8 @@ class Trainer:
         for index, moments in self._optimizer.state_dict()["state"].items():
             for name, tensor in moments.items():
                 state[f"adam.{index}.{name}"] = tensor
+        for index, gradient in enumerate(self._lent):
+            state[f"lent.{index}"] = gradient
         for purpose, generators in self._generators.items():
             for member, generator in enumerate(generators):
                 state[f"rng.{purpose}.{member}"] = generator.get_state()
@@ -202,6 +217,8 @@ class Trainer:
             index, _, name = key.partition(".")
             optimizer["state"].setdefault(int(index), {})[name] = tensor
         self._optimizer.load_state_dict(optimizer)
+        lent = _under("lent.", state)
+        self._lent = [lent[str(index)].to(p.device) for index, p in enumerate(self._parameters) if lent]
         for key, tensor in _under("rng.", state).items():
             purpose, _, member = key.partition(".")
             self._generators[purpose][int(member)].set_state(tensor.cpu())

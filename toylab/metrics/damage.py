@@ -28,6 +28,8 @@ from toylab.randomness import Generators
 
 Damage = Mapping[str, Tensor]
 """Measure -> its value at every point, (M, n) float64, averaged over fresh draws of the sampler's noise."""
+SHARES = ("outlier-mass",)
+"""Those that count points."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Comparison(NamedTuple):
         """From values (M, n) at the same starting noises."""
         return cls(Estimate.of_mean(model), Estimate.of_mean(exact), Estimate.of_mean(model - exact))
 
+    @classmethod
+    def of_shares(cls, model: Tensor, exact: Tensor) -> Self:
+        """The same of a measure between 0 and 1, whose intervals hold for rare events too."""
+        return cls(Estimate.of_share(model), Estimate.of_share(exact), Estimate.of_gap(model, exact))
+
 
 def beside_exact(
     victim: Victim, attack: Attack, threat: Threat, aim: Aim, yardstick: Yardstick, generators: Generators
@@ -88,4 +95,7 @@ def beside_exact(
     model_damage, exact_damage = (
         yardstick.damage(one, threat, attack(one, threat, aim, found()), judged()) for one in (victim, exact)
     )
-    return {name: Comparison.of(model_damage[name], exact_damage[name]) for name in model_damage}
+    return {
+        name: (Comparison.of_shares if name in SHARES else Comparison.of)(model_damage[name], exact_damage[name])
+        for name in model_damage
+    }

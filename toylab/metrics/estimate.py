@@ -40,6 +40,17 @@ class Estimate(NamedTuple):
         likely = (count + 2) / (n + 4)
         return cls(count / n, (likely * (1 - likely) / n).sqrt())
 
+    @classmethod
+    def of_gap(cls, first: Tensor, second: Tensor) -> Self:
+        """The difference of two shares over the same things, hits (of one draw, or means of several) over the last
+        axis; standard error as if of half a pair more for each of the four outcomes of a pair.
+
+        (After Agresti and Min 2005, Statistics in Medicine 24.)
+        """
+        gap, n = first.double() - second.double(), first.shape[-1]
+        clear = gap.square().sum(-1) + 1
+        return cls(gap.mean(-1), (clear - gap.sum(-1).square() / (n + 2)).sqrt() / (n + 2))
+
     def scaled(self, factor: Tensor | float) -> Self:
         """Times a factor taken as known."""
         return type(self)(self.value * factor, self.stderr * factor)

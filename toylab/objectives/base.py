@@ -43,9 +43,9 @@ class Objective(Protocol):
     """(denoiser, batch, generators of the perturbation) -> loss (M,).
 
     One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law, "labelled" on the same
-    points as all others, with Batch.noisy. One whose loss is by design larger in some steps than in others says how
-    many times by a method `spike(batch)`, and in those the trainer clips gradients at as many times the norm: else
-    clipping would undo it.
+    points as all others, with Batch.noisy. One with a part whose gradient changes slowly has a method `lasting`, called
+    as the objective is: that part's loss (M,), whose gradient is then added in this and every later step until the next
+    one, or None where the last one still serves.
     """
 
     @property

@@ -7,7 +7,7 @@
 (Briglia et al., arXiv:2505.21742.) Pushing the noisy state by ω noise units must move the predicted noise by
 ω: *equivariance*, that is, a denoiser x0 = (x_t - σ ε)/α that is locally constant. Both terms are in ε units and
 weighted alike over t, so λ means the same in every parametrisation. ω carries no gradient to the weights. With λ = 0
-for all members, and in steps in which the regulariser rests, the baseline's path is taken bit for bit.
+for all members, and until the regulariser begins, the baseline's path is taken bit for bit.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from toylab.denoisers import Denoiser
+from toylab.denoisers import Denoiser, NoiseLevel
 from toylab.errors import BadInput
 from toylab.objectives.base import BOUNDED, Batch, Denoising, square
 from toylab.perturbations import (
@@ -44,8 +44,11 @@ class Plan:
     """Where in noise and training the regulariser acts, and how much of each batch.
 
     rho: λ_t = λ s^rho, s = σ/√(α² + σ²); start: share of training before it begins (late: the paper's fine-tuning);
-    ramp: share over which it then grows linearly from 0; one_in: it sees one sample in so many of each batch; every: it
-    acts in one step of so many, with λ times that, so that its mean stays. Raises BadInput for anything else.
+    ramp: share over which it then grows linearly from 0; one_in: it sees one sample in so many of each batch; every:
+    its gradient is computed in one step of so many, and serves until the next. Raises BadInput for anything else.
+
+    (Acting in one step of k with k λ instead, the gradients of loss and penalty would no longer cancel within a step:
+    clipping tips their balance, and Adam, which divides by their size, goes slower.)
     """
 
     rho: float = 0.0
@@ -63,9 +66,9 @@ class Plan:
     def strength(self, batch: Batch) -> float:
         """What λ is multiplied by in this step."""
         since = batch.step / batch.steps - self.start
-        if since < 0 or batch.step % self.every:
+        if since < 0:
             return 0.0
-        return self.every * (min(1.0, since / self.ramp) if self.ramp else 1.0)
+        return min(1.0, since / self.ramp) if self.ramp else 1.0
 
     def some(self, batch: Batch) -> slice:
         """The samples it sees; in turn, and evenly spread where times are."""
@@ -101,21 +104,34 @@ class Regularised:
         at_least_zero("lam", self.lam)
         object.__setattr__(self, "_off", not bool(torch.as_tensor(self.lam).any()))  # asked once, not in the loop
 
-    def spike(self, batch: Batch) -> float:
-        """How many times larger the penalty is in this step than if it acted in every one."""
-        return 1.0 if self._off else max(1.0, self.plan.strength(batch))
-
     @property
     def evaluations(self) -> float:
-        return 1 + self.plan.share * (1 + self.direction.evaluations)
+        ends = 1 if self.plan.every == 1 else 2  # with the loss, or by itself
+        return 1 + self.plan.share * (ends + self.direction.evaluations)
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
-        strength = self.plan.strength(batch)
-        if self._off or not strength:
+        if self.plan.every > 1 or not self._acts(batch):
             return Denoising(self.weighting)(denoiser, batch, generator)
-        level, which = denoiser.at(batch.t), self.plan.some(batch)
-        x_t = level.noised(batch.x0, batch.eps)
-        part = denoiser.at(batch.t[:, which]) if self.plan.one_in > 1 else level
+        level = denoiser.at(batch.t)
+        eps, penalty = self._penalised(denoiser, batch, level, self.plan.some(batch), generator)
+        return (self.weighting(level) * square(eps - batch.eps)).mean(-1) + penalty
+
+    def lasting(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor | None:
+        """The penalty, where the plan computes it by itself and in this step, else None."""
+        if self.plan.every == 1 or batch.step % self.plan.every or not self._acts(batch):
+            return None
+        part = batch.part(self.plan.some(batch))
+        return self._penalised(denoiser, part, denoiser.at(part.t), slice(None), generator)[1]
+
+    def _acts(self, batch: Batch) -> bool:
+        return not self._off and self.plan.strength(batch) > 0
+
+    def _penalised(
+        self, denoiser: Denoiser, batch: Batch, level: NoiseLevel, which: slice, generator: Generators
+    ) -> tuple[Tensor, Tensor]:
+        """ε at all points of a batch (M, n, d), and λ times the penalty on some of them (M,)."""
+        x_t, t = level.noised(batch.x0, batch.eps), batch.t[:, which]
+        part = level if t.shape == batch.t.shape else denoiser.at(t)
         scene = Scene(part, batch.x0[:, which], x_t[:, which])
         radius = self.radius(part.alpha, part.sigma, generator)
         if self.direction.evaluations:
@@ -124,15 +140,15 @@ class Regularised:
             moved = part.eps(part.pushed(scene.x_t, omega))
         else:  # both from one pass
             omega = self.direction(scene, radius, generator)
-            both = denoiser.at(torch.cat([batch.t, batch.t[:, which]], 1))
-            n = batch.t.shape[1]
-            eps, moved = both.eps(torch.cat([x_t, part.pushed(scene.x_t, omega)], 1)).tensor_split([n], 1)
+            both = denoiser.at(torch.cat([batch.t, t], 1))
+            pushed = part.pushed(scene.x_t, omega)
+            eps, moved = both.eps(torch.cat([x_t, pushed], 1)).tensor_split([x_t.shape[1]], 1)
         gap = moved - (eps[:, which] if self.through else eps[:, which].detach())
         penalty = self.weighting(part) * square(gap - omega if self.equivariant else gap)
         if self.plan.rho:
             penalty = penalty * (part.sigma / torch.hypot(part.alpha, part.sigma)) ** self.plan.rho
-        loss, penalty = (self.weighting(level) * square(eps - batch.eps)).mean(-1), penalty.mean(-1)
-        return loss + strength * per_member(self.lam, penalty) * penalty
+        penalty = penalty.mean(-1)
+        return eps, self.plan.strength(batch) * per_member(self.lam, penalty) * penalty
 
 
 def robust_ran(

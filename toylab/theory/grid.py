@@ -22,6 +22,7 @@ sixth moment on, the spline, and the ends of the grid, where pushes out are drop
 is what it is at the edge. `GridSolution.errors` measures all three.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -69,6 +70,21 @@ class GridSolution:
     def eps(self, x: Tensor) -> Tensor:
         """ε at x (..., dim), differentiable in x: the exact ε* plus the interpolated difference."""
         return -self.sigma * self.law.score(x, self.alpha, self.sigma) + self._between(x)
+
+    def against(self, eps: Callable[[Tensor], Tensor]) -> "GridSolution":
+        """The optimum for the pushes of another field, x (n, dim) -> ε (n, dim), instead of its own.
+
+        Training is stationary at a field that is the optimum for its own pushes. Where pushes depend on no field, this
+        is the optimum itself; where several fields are stationary, it tells whether a given one is.
+        """
+        x = self.grid.points()
+        field = eps(x.reshape(-1, self.law.dim)).reshape(x.shape).to(x)
+        return _solve(self.objective, self.law, self.alpha, self.sigma, self.grid, field)
+
+    def distance(self, eps: Callable[[Tensor], Tensor]) -> float:
+        """The root mean square over p of ε minus another field's, x (n, dim) -> (n, dim), in noise units."""
+        x = self.grid.points().reshape(-1, self.law.dim)
+        return _rms((eps(x).to(x) - self.eps(x)).reshape(self.shift.shape), self.density)
 
     def affine(self) -> AffineOptimum:
         """The best affine function instead: the same discrete objective over the span of 1 and the coordinates."""
@@ -146,8 +162,11 @@ def grid_optimum(
     return solution
 
 
-def _solve(asked: Regularised, law: Distribution, alpha: float, sigma: float, grid: Grid) -> GridSolution:
-    """Where a direction becomes a linear system, or a fixed point of them. Raises BadInput for an unknown one."""
+def _solve(
+    asked: Regularised, law: Distribution, alpha: float, sigma: float, grid: Grid, field: Tensor | None = None
+) -> GridSolution:
+    """Where a direction becomes a linear system, or a fixed point of them; or the system for the pushes of `field`, ε
+    at the nodes. Raises BadInput for an unknown direction."""
     x = grid.points()
     log_p = law.log_prob(x, alpha, sigma)
     p = (log_p - log_p.max()).exp().clamp(min=_FLOOR)
@@ -170,11 +189,13 @@ def _solve(asked: Regularised, law: Distribution, alpha: float, sigma: float, gr
             return replace(plain, shift=unit * on_a_plane(p, target, push, lam, asked.through))
         case FGSM(step=step, norm="linf", draws=1) if grid.dim == 1:
             sizes, weights = radii(asked.radius, alpha, sigma)
-            shift, unsettled = settle(
-                exact,
-                lambda eps: along(*signed_pushes(eps, grid, (sigma * sizes, weights), step)),
-                lambda change: _rms(change, p),
-            )
+
+            def best(eps: Tensor) -> Tensor:
+                return along(*signed_pushes(eps, grid, (sigma * sizes, weights), step))
+
+            if field is not None:
+                return replace(plain, shift=best(field))
+            shift, unsettled = settle(exact, best, lambda change: _rms(change, p))
             return replace(plain, shift=shift, unsettled=unsettled)
         case _:
             raise unknown_direction(asked.direction, "Random, and on a line FGSM, both linf")
