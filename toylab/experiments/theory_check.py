@@ -9,9 +9,9 @@ Where the adversarial fixed point does not settle (σ/α about 0.1 here) there a
 its own: it stays away from the one that is measured, but is near the optimum for the pushes that it draws to itself
 (`GridSolution.against`).
 
-The perturbations are of one noise unit and λ is 1: larger than the paper's, so that there is something to see. Training
-is longer than elsewhere, longest where pushes change with the field, so that the learning error is below what it is to
-resolve.
+The perturbations are of one noise unit (up to two where they are random and most are smaller) and λ is 1: larger than
+the paper's, so that there is something to see. Training is longer than elsewhere, longest where pushes change with the
+field, so that the learning error is below what it is to resolve.
 """
 
 from typing import Any
@@ -19,7 +19,10 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import SMOKE, MethodStudy
 
-_PUSH = {"lam": 1.0, "radius": {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}}
+
+def _push(r: float) -> dict[str, Any]:
+    return {"lam": 1.0, "radius": {"r0": r, "rho": 0.0, "bias": 0.0, "random": False}}
+
 
 _COMMON: dict[str, Any] = {
     "law": "two-gaussians",
@@ -27,9 +30,9 @@ _COMMON: dict[str, Any] = {
     "size": None,
     "methods": {
         "ddpm": "ddpm",
-        "robust-ran": {"name": "robust-ran", **_PUSH},
-        "robust-adv": {"name": "robust-adv", **_PUSH},
-        "invariance": {"name": "invariance", "direction": "random", **_PUSH},
+        "robust-ran": {"name": "robust-ran", **_push(2.0)},
+        "robust-adv": {"name": "robust-adv", **_push(1.0)},
+        "invariance": {"name": "invariance", "direction": "random", **_push(1.0)},
     },
     "evaluation": {"theory": True},
 }
