@@ -14,7 +14,7 @@ from toylab.distributions import GaussianMixture, Sphere
 from toylab.distributions.named import three_gaussians
 from toylab.metrics.damage import SHARES, Comparison, Yardstick, beside_exact
 from toylab.metrics.robustness import Region
-from toylab.samplers import ddim, ddpm, sample
+from toylab.samplers import ddim, ddpm, evenly_in_log_snr, evenly_in_t, sample
 from toylab.schedules import DDPM
 
 CLEAN = three_gaussians()
@@ -65,8 +65,8 @@ def test_damage_is_averaged_over_fresh_noises(yardstick: Yardstick):
 
 def test_the_exact_denoiser_has_no_excess(yardstick: Yardstick):
     """The same attack, starts and draws on either side: not one bit of difference."""
-    for walk in (ddim, ddpm):
-        on = Victim(walk, Exact(CLEAN, DDPM()), noise(2, 8), NFE)
+    for walk, spacing in ((ddim, evenly_in_t), (ddim, evenly_in_log_snr), (ddpm, evenly_in_t)):
+        on = Victim(walk, Exact(CLEAN, DDPM()), noise(2, 8), NFE, spacing)
         found = beside_exact(on, Adaptive(3), Threat(0.3, "l2", "every"), displacement(), yardstick, streams(2))
         assert found.keys() == {"displacement", "log-density-drop", "outlier-mass"}
         for name, comparison in found.items():

@@ -29,8 +29,7 @@ from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.pipeline import FIGURES, Work, measured, side_by_side, trained, workers
 from toylab.experiments.study import SMOKE, MethodStudy
 from toylab.experiments.subjects import SampleSource
-from toylab.metrics import Estimate
-from toylab.metrics.damage import Damage, Yardstick
+from toylab.metrics.damage import SHARES, Comparison, Damage, Yardstick
 from toylab.perturbations import Norm
 from toylab.randomness import Generators
 from toylab.results import Measurement
@@ -164,11 +163,14 @@ def _rows(
 ) -> Iterator[Measurement]:
     """Means for every budget, and those of the paired difference to the reference."""
     own, reference = (of[name, case.attack, case.place] for name in (case.subject, REFERENCE))
-    measures = dict(own)
-    if case.subject != REFERENCE:
-        measures |= {f"excess-{name}": values - reference[name] for name, values in own.items()}
-    for name, values in measures.items():
-        estimate = Estimate.of_mean(values.unflatten(1, (len(study.attack.budgets), -1)))
+    estimates = {}
+    for name in own:
+        pair = (side[name].unflatten(1, (len(study.attack.budgets), -1)) for side in (own, reference))
+        compared = (Comparison.of_shares if name in SHARES else Comparison.of)(*pair)
+        estimates[name] = compared.model
+        if case.subject != REFERENCE:
+            estimates[f"excess-{name}"] = compared.excess
+    for name, estimate in estimates.items():
         for member, seed in enumerate(lab.seeds):
             for number, budget in enumerate(study.attack.budgets):
                 value, stderr = (float(part[member, number]) for part in estimate)

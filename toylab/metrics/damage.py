@@ -11,7 +11,7 @@ denoiser under the same attack, in pairs over starting noises.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import torch
@@ -91,7 +91,7 @@ def beside_exact(
     The attack is made anew on the exact denoiser: it meets the worst pushes of its own, not those of the model.
     """
     found, judged = randomness.replays(generators, 2)
-    exact = Victim(victim.walk, Exact(yardstick.law, victim.denoiser.schedule), victim.x, victim.nfe)
+    exact = replace(victim, denoiser=Exact(yardstick.law, victim.denoiser.schedule))
     model_damage, exact_damage = (
         yardstick.damage(one, threat, attack(one, threat, aim, found()), judged()) for one in (victim, exact)
     )

@@ -14,7 +14,7 @@ the pushes reach. With gradient on both sides modes are pulled by λ times the s
 those in which the noised data is thin, the normals. The denoiser becomes constant along them, a projection, while
 tangents are hardly pushed. The radius is a fixed length in units of the data, as is the noise it is to remove.
 
-`python -m benchmarks.robust` judges both on laws and seeds on which nothing was chosen; figures/robust says what each
+`python -m benchmarks.robust` judges both on other seeds, on these laws and on others; figures/robust says what each
 cannot do.
 """
 
