@@ -203,7 +203,7 @@ def test_a_run_is_carried_out_reused_and_shown(shell: InteractiveShell, tmp_path
     assert again.path == folder.path
     _, reusing, tables, *figures = shown(captured.outputs)
     assert reusing["text/plain"].startswith("reusing the run finished ")
-    assert "**cost** (smoke), seeds 0 to 1" in tables["text/markdown"]
+    assert "**cost** (smoke), seeds 8 to 9" in tables["text/markdown"]
     assert "| ddpm | " in tables["text/markdown"]
     assert [bundle["text/plain"] for bundle in figures] == ["score-error", "outlier-mass"]
     assert all(size(bundle["image/png"])[0] > 200 for bundle in figures)
