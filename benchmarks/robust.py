@@ -11,7 +11,6 @@ meant to help, it is seen what it does. Writes results.csv and table.md into fig
 import argparse
 import csv
 import math
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,12 +21,11 @@ from toylab import process
 process.settle()
 
 from toylab.launch import configure, prepare  # noqa: E402
-from toylab.results import COLUMNS, Row, by_seed, markdown  # noqa: E402
+from toylab.results import COLUMNS, Row, by_seed, is_part, markdown  # noqa: E402
 from toylab.runs import Run  # noqa: E402
 from toylab.statistics import Interval  # noqa: E402
 
 HERE = Path(__file__).parents[1] / "figures" / "robust"
-PART = re.compile(r"-\d+$")  # of a metric with several
 METHODS = ("ddpm", "robust-ran", "robust-adv", "robust-onesided", "robust-l2", "oracle-clean")
 METRICS = ["eps-mse", "leakage", "w2", "outlier-mass", "mode-width", "normal-std", "tangent-std"]
 COMMON: dict[str, Any] = {
@@ -109,6 +107,11 @@ def tables(rows: Mapping[str, list[Row]]) -> Iterator[str]:
         )
 
 
+def page(rows: Mapping[str, list[Row]]) -> str:
+    """The text of table.md."""
+    return "\n\n".join(tables(rows)) + "\n\nMade by `python -m benchmarks.robust`.\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(TASKS), help="laws, by commas")
@@ -117,14 +120,18 @@ def main() -> None:
     rows = {law: carried_out(law, arguments.runs).rows for law in arguments.only.split(",")}
     if len(rows) < len(TASKS):
         return print("\n\n".join(tables(rows)))
+
+    def of(name: str, metric: str) -> bool:
+        return name == metric or is_part(name, metric)
+
     HERE.mkdir(parents=True, exist_ok=True)
     wanted = {quantity.metric for task in TASKS.values() for quantity in task.quantities}
     with (HERE / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["law", *COLUMNS], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for law, some in rows.items():
-            writer.writerows(row | {"law": law} for row in some if PART.sub("", row["metric"]) in wanted)
-    (HERE / "table.md").write_text("\n\n".join(tables(rows)) + "\n\nMade by `python -m benchmarks.robust`.\n")
+            writer.writerows(row | {"law": law} for row in some if any(of(row["metric"], metric) for metric in wanted))
+    (HERE / "table.md").write_text(page(rows))
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ def test_a_defect_is_found_out(defect: str, monkeypatch: pytest.MonkeyPatch):
         assert (abs(outcome.z) > 4) == ("too large" in defect)
 
 
-def test_samples_that_are_not_exact_are_found_out(monkeypatch: pytest.MonkeyPatch):
-    """The mean instead of the root mean square of distances in W2: 3 % less, seen from the mean of all values."""
+def test_another_distance_in_place_of_w2_is_found_out(monkeypatch: pytest.MonkeyPatch):
+    """The mean of distances instead of the root of their mean square: less by a fifth, seen from the mean of values."""
     (case,) = [case for case in CASES if case.metric == "w2" and "at this n" in case.known]
     monkeypatch.setattr(transport, "w2_between", transport.w1_between)
     (outcome,) = outcomes([case], 100)

@@ -107,6 +107,6 @@ def test_pairs_narrow_the_excess():
 
 def test_shares_that_are_nothing_are_not_certain():
     nothing = torch.zeros(1, 500, dtype=torch.float64)
-    found = Comparison.of_shares(nothing, nothing)
+    found = Comparison.of(nothing, nothing, "outlier-mass")
     assert [float(part.value) for part in found] == [0, 0, 0]
     assert all(0.001 < float(part.stderr) < 0.005 for part in found)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.optimize
 import scipy.special
 import scipy.stats
@@ -21,7 +22,7 @@ from toylab.metrics.robustness import Region, mode_weight, mode_width, outlier_m
 from toylab.metrics.score import eps_mse, leakage, noise_share
 from toylab.metrics.smoothness import eps_jacobian, jacobian_error
 from toylab.metrics.support import Subspace, psnr, tangent_std
-from toylab.metrics.transport import w2, w2_between, w2_floor
+from toylab.metrics.transport import frechet_between, w2, w2_between, w2_floor
 from toylab.samplers import ddim
 from toylab.schedules import DDPM
 
@@ -348,3 +349,16 @@ def test_average_of_independent_estimates():
 def test_a_single_term_has_no_standard_error():
     assert Estimate.of_mean(torch.tensor([[1.0]])).stderr.isnan().all()
     assert np.isfinite(Estimate.of_mean(torch.tensor([[1.0, 2.0]])).stderr.numpy()).all()
+
+
+def test_frechet_of_covariances_that_do_not_commute(generator: torch.Generator):
+    """By scipy's matrix square root; the product of the roots' traces, right only where they commute, is far off."""
+    mix = torch.tensor([[1.0, 0.9, 0.0], [0.0, 0.4, 0.7], [0.0, 0.0, 2.0]], dtype=torch.float64)
+    x, y = torch.randn(2, 500, 3, dtype=torch.float64, generator=generator)
+    x, y = x @ mix, 0.5 + y @ mix.mT
+    first, second = (np.cov(points.numpy().T) for points in (x, y))
+    gap = float((x.mean(0) - y.mean(0)).square().sum()) + np.trace(first) + np.trace(second)
+    exact = gap - 2 * np.trace(scipy.linalg.sqrtm(first @ second).real)
+    commuting = gap - 2 * np.trace(scipy.linalg.sqrtm(first).real @ scipy.linalg.sqrtm(second).real)
+    assert float(frechet_between(x, y)) == pytest.approx(exact**0.5, rel=1e-9)
+    assert abs(commuting - exact) > 0.05 * exact

@@ -68,25 +68,18 @@ def field(run: Run, method: str, t: str, seed: str) -> Callable[[torch.Tensor], 
 
 
 @pytest.mark.parametrize(
-    "method",
+    ("method", "above"),
     [
-        pytest.param(
-            "robust-ran",
-            marks=pytest.mark.xfail(reason="at σ/α = 0.05 two of four seeds are at 0.38 and 0.43"),
-        ),
-        "invariance",
+        ("invariance", 0.0),
+        ("robust-ran", 0.06),
+        ("robust-adv", UNSETTLED),
+        pytest.param("robust-ran", 0.0, marks=pytest.mark.xfail(reason="at 0.05 two of four seeds are at 0.38, 0.43")),
+        pytest.param("robust-adv", 0.0, marks=pytest.mark.xfail(reason="at 0.079 all are at 0.41 to 0.46")),
     ],
 )
-def test_networks_are_three_times_nearer_to_their_optimum_than_to_plain_denoising(run: Run, method: str):
-    """For every member, at every level where the two differ by 0.15 RMS under p_t."""
-    compared = list(large(run, method))
-    assert len(compared) >= 4 * 4
-    for there, learning, plain in compared:
-        assert learning <= plain / 3, there
-
-
-def test_adversarial_ones_too_but_where_their_fixed_point_is_one_of_several(run: Run):
-    compared = [found for found in large(run, "robust-adv") if ratio(found[0][0]) > UNSETTLED]
+def test_networks_are_three_times_nearer_to_their_optimum_than_to_plain_denoising(run: Run, method: str, above: float):
+    """For every member, at every level (σ/α above some) where the two differ by 0.15 RMS under p_t."""
+    compared = [found for found in large(run, method) if ratio(found[0][0]) > above]
     assert len(compared) >= 4 * 4
     for there, learning, plain in compared:
         assert learning <= plain / 3, there

@@ -213,7 +213,7 @@ def of_seeds(
     steps: str | None = None
     for row in rows:
         same = (row["method"], row["against"], row["t"], Conditions.of(row)) == (method, against, t, under)
-        if same and (row["metric"] == metric or _is_part(row["metric"], metric)):
+        if same and (row["metric"] == metric or is_part(row["metric"], metric)):
             steps = row["nfe"] if steps is None else steps
             if row["nfe"] == steps:
                 found.setdefault(int(row["seed"]), []).append(float(row["value"]))
@@ -231,6 +231,7 @@ def _cell(rows: Sequence[Row], method: str, column: Column) -> str:
     return "-" if found is None else str(found)
 
 
-def _is_part(name: str, metric: str) -> bool:
+def is_part(name: str, metric: str) -> bool:
+    """Whether a row's metric is one of several that a metric has, METRIC-1, METRIC-2, ..."""
     stem, _, part = name.rpartition("-")
     return stem == metric and part.isdigit()

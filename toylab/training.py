@@ -153,14 +153,16 @@ class Trainer:
 
     def _lend(self, batch: Batch) -> None:
         """Add the gradient of the objective's lasting part, computed in this step or an earlier one."""
-        part = self._lasting(self.denoiser, batch, self._generators["perturbation"]) if self._lasting else None
+        if self._lasting is None:
+            return
+        part = self._lasting(self.denoiser, batch, self._generators["perturbation"])
         if part is not None:
-            self._lent = [
-                g.clone() for g in torch.autograd.grad(part.sum(), self._parameters)
-            ]  # CUDA graphs reuse theirs
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        for gradient, lent in zip(gradients, self._lent, strict=bool(self._lent)):
-            gradient.add_(lent)
+            found = torch.autograd.grad(part.sum(), self._parameters)
+            self._lent = [gradient.clone() for gradient in found]  # CUDA graphs write into theirs again
+        if self._lent:
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            for gradient, lent in zip(gradients, self._lent, strict=True):
+                gradient.add_(lent)
 
     def _clip(self) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]

@@ -8,7 +8,8 @@
     transport.py      of transport                                  discrepancies.py  of energy distance and MMD
     neighbours.py     of precision to coverage, and memorisation    table.py          the table of them all
 
-True values are derived beside the cases, by closed form or quadrature, never by the code that is measured.
+True values are derived beside the cases, by closed form or quadrature, not by the code that is measured; only the
+constants a metric is defined by, as the level of a region, are its own, and have tests of theirs.
 `toylab calibrate` makes the table; docs/calibration.md is the committed one.
 """
 

@@ -1,7 +1,7 @@
 """What stands in for a model: the exact denoiser of a law, or exact samples of one, the right law or another.
 
-Every function here returns what a metric is given: from one generator a replication, its arguments with that leading
-axis (M). Denoisers are on one schedule, fields at one time, σ/α = 0.5.
+What a metric is given is drawn from one generator a replication, its arguments with that leading axis (M).
+Denoisers are on one schedule, fields at one time, σ/α = 0.5.
 """
 
 from collections.abc import Callable, Mapping

@@ -29,7 +29,7 @@ from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.pipeline import FIGURES, Work, measured, side_by_side, trained, workers
 from toylab.experiments.study import SMOKE, MethodStudy
 from toylab.experiments.subjects import SampleSource
-from toylab.metrics.damage import SHARES, Comparison, Damage, Yardstick
+from toylab.metrics.damage import Comparison, Damage, Yardstick
 from toylab.perturbations import Norm
 from toylab.randomness import Generators
 from toylab.results import Measurement
@@ -165,8 +165,8 @@ def _rows(
     own, reference = (of[name, case.attack, case.place] for name in (case.subject, REFERENCE))
     estimates = {}
     for name in own:
-        pair = (side[name].unflatten(1, (len(study.attack.budgets), -1)) for side in (own, reference))
-        compared = (Comparison.of_shares if name in SHARES else Comparison.of)(*pair)
+        model, exact = (side[name].unflatten(1, (len(study.attack.budgets), -1)) for side in (own, reference))
+        compared = Comparison.of(model, exact, name)
         estimates[name] = compared.model
         if case.subject != REFERENCE:
             estimates[f"excess-{name}"] = compared.excess

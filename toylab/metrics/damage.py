@@ -73,14 +73,11 @@ class Comparison(NamedTuple):
     excess: Estimate
 
     @classmethod
-    def of(cls, model: Tensor, exact: Tensor) -> Self:
-        """From values (M, n) at the same starting noises."""
+    def of(cls, model: Tensor, exact: Tensor, measure: str = "displacement") -> Self:
+        """From values (..., n) at the same starting noises; intervals of a measure in SHARES hold for rare events."""
+        if measure in SHARES:
+            return cls(Estimate.of_share(model), Estimate.of_share(exact), Estimate.of_gap(model, exact))
         return cls(Estimate.of_mean(model), Estimate.of_mean(exact), Estimate.of_mean(model - exact))
-
-    @classmethod
-    def of_shares(cls, model: Tensor, exact: Tensor) -> Self:
-        """The same of a measure between 0 and 1, whose intervals hold for rare events too."""
-        return cls(Estimate.of_share(model), Estimate.of_share(exact), Estimate.of_gap(model, exact))
 
 
 def beside_exact(
@@ -95,7 +92,4 @@ def beside_exact(
     model_damage, exact_damage = (
         yardstick.damage(one, threat, attack(one, threat, aim, found()), judged()) for one in (victim, exact)
     )
-    return {
-        name: (Comparison.of_shares if name in SHARES else Comparison.of)(model_damage[name], exact_damage[name])
-        for name in model_damage
-    }
+    return {name: Comparison.of(model_damage[name], exact_damage[name], name) for name in model_damage}
