@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
         """The share of hits, bool, over the last axis; standard error as if of two hits and two misses more.
 
         So one that is 0 or 1 among n points is not taken for certain: the interval of a rare event then holds from 5
-        expected hits on, and errs on the safe side below. (After Agresti and Coull 1998, American Statistician 52.)
+        expected hits on, and is too wide below 3. (After Agresti and Coull 1998, American Statistician 52.)
         """
         n, count = hits.shape[-1], hits.double().sum(-1)
         likely = (count + 2) / (n + 4)
