@@ -64,7 +64,7 @@ def test_list_names_everything(toylab):
 def test_run_writes_the_folder(finished: Path):
     for name in (
         "config.json", "environment.json", "results.csv", "timings.csv", "samples.npz", "fields.npz", "log.txt",
-        "finished.json", "weights/ddpm.safetensors", "weights/robust-adv.safetensors",
+        "trajectories.npz", "finished.json", "weights/ddpm.safetensors", "weights/robust-adv.safetensors",
         *(f"figures/{name}.png" for name in ("samples", "score-error", "outlier-mass", "score-field")),
         *(f"figures/{name}.svg" for name in ("samples", "score-error", "outlier-mass", "score-field")),
     ):  # fmt: skip

@@ -129,11 +129,12 @@ def test_an_oracle_is_trained_on_the_clean_law():
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_figures_in_any_dimension(dim: int, tmp_path: Path):
-    """All four on the line and in the plane; a score field has no picture beyond."""
+    """All on the line and in the plane; score fields and paths have no picture beyond."""
     law = {"name": "gaussian", "dim": dim}
     run = carry_out("lab", tmp_path, "smoke", TINY, {"law": law, "size": None, "contamination": "outliers"}, draw=True)
     drawn = {path.stem for path in (run.path / "figures").iterdir()}
-    assert drawn == {"samples", "score-error", "outlier-mass"} | ({"score-field"} if dim <= 2 else set())
+    everywhere = {"samples", "score-error", "outlier-mass", "w2", "leakage"}
+    assert drawn == everywhere | ({"score-field", "trajectories"} if dim <= 2 else set())
 
 
 def test_results_name_what_differs_from_the_preset(tmp_path: Path):
@@ -297,7 +298,7 @@ def test_figures_are_of_what_was_measured(tmp_path: Path):
     run = carry_out("lab", tmp_path, "smoke", TINY, asked, draw=True)
     assert {row["metric"] for row in run.rows} == {"girsanov-bound"}
     assert {row["method"] for row in run.rows} == {"ddpm", "robust-adv", "exact-clean"}
-    assert {path.name for path in (run.path / "figures").glob("*.png")} == {"samples.png", "score-field.png"}
+    assert {path.stem for path in (run.path / "figures").glob("*.png")} == {"samples", "score-field", "trajectories"}
 
 
 def test_figures_of_experiments_exist():

@@ -7,7 +7,8 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     results.csv        one row a measurement (see results.py)
     timings.csv        seconds of each part and dates, a row each time it ran; part `run`: of the whole
     samples.npz        samples of every method, (seeds, n, d)
-    fields.npz         density and score fields on a grid, where the law has one or two dimensions
+    fields.npz         density and score fields on a grid, where the law can be drawn (experiments/fields.py)
+    trajectories.npz   the states that some samples of every method went through, likewise
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
     checkpoints/*.safetensors  the state of a training under way
     cells/NAME         of a sweep of several studies: a run folder for each, which holds what of the above is its own
@@ -115,7 +116,7 @@ class Run:
         return math.fsum(recorded) if recorded else None
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of samples.npz or fields.npz; none where there is no such file."""
+        """The arrays of samples.npz, fields.npz or trajectories.npz; none where there is no such file."""
         if not (self.path / name).exists():
             return {}
         with np.load(self.path / name, allow_pickle=False) as stored:

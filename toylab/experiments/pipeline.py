@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.2
-FIGURES = ("samples", "score-error", "outlier-mass", "score-field", "ledger")
+FIGURES = (
+    "samples", "score-error", "outlier-mass", "normal-std", "w2", "leakage", "score-field", "trajectories", "ledger",
+)  # fmt: skip
 
 
 def study_experiment(
@@ -93,6 +95,7 @@ def measured(
     folder.write_arrays("samples.npz", {source.name: x for source, (_, x) in zip(sources, results, strict=True)})
     denoisers = {source.name: source.denoiser for source in sources if source.denoiser is not None}
     folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab))
+    folder.write_arrays("trajectories.npz", fields.paths(denoisers, lab))
     return [row for rows, _ in results for row in rows]
 
 

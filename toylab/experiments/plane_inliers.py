@@ -32,6 +32,5 @@ _COMMON: dict[str, Any] = {
 
 EXPERIMENT = study_experiment(
     MethodStudy,
-    {"smoke": _COMMON | SMOKE, "default": _COMMON},
-    figures=("samples", "score-error"),
+    {"smoke": _COMMON | SMOKE, "default": _COMMON | {"evaluation": {"drawn_ratio": 0.2}}},  # that of the noise
 )

@@ -43,5 +43,5 @@ EXPERIMENT = study_experiment(
         "smoke": _COMMON | SMOKE | {"evaluation": SMOKE["evaluation"] | {"theory": True}},
         "default": _COMMON | {"network": {"width": 128}, "training": {"steps": 12_000}, "longer": {"robust-adv": 3.0}},
     },
-    figures=("what-is-learned", "score-error", "samples", "outlier-mass"),
+    figures=("what-is-learned", "score-error", "leakage", "samples", "trajectories", "outlier-mass"),
 )

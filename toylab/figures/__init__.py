@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from toylab.distributions import Distribution
-from toylab.figures import attacks, savings, study
+from toylab.figures import attacks, fields, levels, savings, study
 from toylab.figures.laws import portrait
 from toylab.figures.ledger import ledger
 from toylab.figures.style import STYLE, save
@@ -21,12 +21,16 @@ from toylab.runs import Run
 
 FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "samples": study.samples,
-    "score-error": study.score_error,
+    "score-error": levels.score_error,
+    "leakage": levels.leakage,
     "outlier-mass": study.outlier_mass,
+    "normal-std": study.normal_std,
+    "w2": study.w2,
     "psnr": study.psnr,
     "images": study.images,
-    "score-field": study.score_field,
-    "what-is-learned": study.what_is_learned,
+    "score-field": fields.score_field,
+    "trajectories": fields.trajectories,
+    "what-is-learned": fields.what_is_learned,
     "savings": savings.savings,
     "ledger": ledger,
     "attack-displacement": attacks.displacement,

@@ -7,23 +7,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toylab.configuration import ScheduleChoice, validate
-from toylab.figures.style import LONGEST, arrows, colour, frame, methods, panels, without_twins
+from toylab.figures.fields import density, projected
+from toylab.figures.style import colour, frame, methods, panels, without_twins
 from toylab.metrics.support import MOST_DECIBELS
-from toylab.results import REFERENCES, interval
+from toylab.results import interval
 from toylab.runs import Run
 
 _IMAGES = 16  # a line
-_AGAINST = {
-    "clean": "against the clean law's score",
-    "contaminated": "against the contaminated law's score",
-    "theory": "against the objective's optimum",
-}
+_WIDE = 300.0
+"""Ratio of the largest to the smallest of dots from which their scale is logarithmic."""
 
 
 def samples(run: Run) -> Figure:
-    """Samples of the first seed of every method over the clean law's density."""
+    """Samples of the first seed of every method over the clean law's density; beyond 2-D by their coordinates on the
+    run's cut, or else their first two."""
     stored, grid = without_twins(run.arrays("samples.npz")), run.arrays("fields.npz")
+    stored = {name: projected(points, grid) for name, points in stored.items()}
     dim = next(iter(stored.values())).shape[-1]
     reach = 1.05 * _reach(stored) or 1.0
     figure, axes = panels(len(stored))
@@ -45,40 +44,21 @@ def _reach(stored: Mapping[str, np.ndarray]) -> float:
     return found if seen is None else max(found, float(np.nanquantile(np.abs(seen), 0.995)))
 
 
-def score_error(run: Run) -> Figure | None:
-    """Mean squared error of ε over noise levels against each exact law, with 95 % intervals over seeds; None where it
-    was not measured."""
-    rows = [row for row in run.rows if row["metric"] == "eps-mse" and row["t"]]
-    schedule = validate(ScheduleChoice, run.config["schedule"]).build()
-    levels = sorted({row["t"] for row in rows}, key=float)
-    ratios = [float(sigma / alpha) for alpha, sigma in (schedule(float(t)) for t in levels)]
-    laws = [law for law in ("clean", "contaminated", "theory") if any(row["against"] == law for row in rows)]
-    if not laws:
-        return None
-    figure = Figure(figsize=(3.3 * len(laws), 2.6), layout="tight")
-    axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)
-    everyone = methods(run.rows)
-    for ax, law in zip(axes[0], laws, strict=True):
-        for name in without_twins(dict.fromkeys(everyone)):
-            found = [interval(rows, name, "eps-mse", law, t) for t in levels]
-            means = np.array([i.mean if i else np.nan for i in found])
-            half = np.array([i.half if i else np.nan for i in found])
-            if not (means > 1e-9).any():
-                continue  # the law's own score has no error to draw
-            style = "--" if name.startswith(REFERENCES) else "-"
-            ax.plot(ratios, means, style, color=colour(name, everyone), lw=1.2, label=name)
-            low, high = np.maximum(means - np.nan_to_num(half), means / 10), means + np.nan_to_num(half)
-            ax.fill_between(ratios, low, high, color=colour(name, everyone), alpha=0.2, lw=0)
-        ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=_AGAINST[law])
-    axes[0][0].set_ylabel("mean squared error of ε")
-    handles = {label: h for ax in axes[0] for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
 def outlier_mass(run: Run) -> Figure | None:
     """Outlier mass of every method with its 95 % interval, beside the two laws' own; None where it was not measured."""
     return _dots(run, "outlier-mass", "share of samples outside the clean law's 99.9 % region")
+
+
+def normal_std(run: Run) -> Figure | None:
+    """How far samples are from the clean law's subspace, with 95 % intervals; None where it has none, or it was not
+    measured."""
+    return _dots(run, "normal-std", "standard deviation of samples off the clean law's subspace")
+
+
+def w2(run: Run) -> Figure | None:
+    """W2 of samples to the clean law with 95 % intervals; fresh exact samples are the floor. None where it was not
+    measured."""
+    return _dots(run, "w2", "W2 of samples to the clean law")
 
 
 def psnr(run: Run) -> Figure | None:
@@ -124,69 +104,18 @@ def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure
             ax.axvline(known[name].mean, ls=style, color="0.5", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), list(reversed(names)))
     ax.set_xlabel(label)
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
-    return figure
-
-
-def score_field(run: Run) -> Figure | None:
-    """The score of every denoiser at one noise level beside the exact ones, first seed; None beyond 2-D."""
-    grid = run.arrays("fields.npz")
-    scores = {name.removeprefix("score/"): v for name, v in grid.items() if name.startswith("score/")}
-    scores = without_twins(scores)
-    if not scores:
-        return None
-    x = grid["x"]
-    figure, axes = panels(len(scores))
-    for ax, (name, score) in zip(axes, scores.items(), strict=False):
-        if x.shape[1] == 1:
-            ax.plot(x[:, 0], scores["exact-clean"][:, 0], color="0.6", lw=2)
-            ax.plot(x[:, 0], score[:, 0], color=colour(name, methods(run.rows)), lw=1)
-        else:
-            _density(ax, grid)
-            arrows(ax, x, score, color=colour(name, methods(run.rows)))
-            frame(ax)
-        ax.set_title(name)
-    cut = f", arrows cut at {LONGEST:g}" if x.shape[1] == 2 else ""
-    figure.suptitle(f"σ · score at σ/α = {float(grid['drawn_ratio']):.2g}{cut}", fontsize=8)
-    return figure
-
-
-def what_is_learned(run: Run) -> Figure | None:
-    """ε of the clean and contaminated laws, of each objective's exact optimum and of what a network learned of it, at
-    one noise level, first seed; below, what differs from the contaminated law's. None without optima, and beyond 1-D.
-    """
-    grid = run.arrays("fields.npz")
-    names = [name.removeprefix("score/optimum-") for name in grid if name.startswith("score/optimum-")]
-    if not names or grid["x"].shape[1] != 1:
-        return None
-    everyone, seen = methods(run.rows), "exact-contaminated" if "score/exact-contaminated" in grid else "exact-clean"
-    eps = {name.removeprefix("score/"): -v[:, 0] for name, v in grid.items() if name.startswith("score/")}
-    figure = Figure(figsize=(1.7 * len(names) + 0.6, 3.4), layout="tight")
-    rows = figure.subplots(2, len(names), sharex=True, sharey="row", squeeze=False)
-    for (above, below), name in zip(rows.T, names, strict=True):
-        shown: list[tuple[str, str | tuple[float, ...], str, float]] = [
-            (seen, "0.7", "-", 2.5),
-            ("exact-clean", "0.5", ":", 1.0),
-            (name, colour(name, everyone), "-", 1.6),
-            (f"optimum-{name}", "black", "--", 0.8),
-        ]
-        for line, shade, style, width in shown:
-            for ax, base in ((above, 0.0), (below, eps[seen])):
-                ax.plot(grid["x"][:, 0], eps[line] - base, style, color=shade, lw=width)
-        above.set_title(name)
-        below.set_xlabel("x_t / α")
-    most = max(np.abs(eps[f"optimum-{name}"] - eps[seen]).max() for name in names)
-    rows[1][0].set_ylim(-1.5 * most, 1.5 * most)  # the clean law's goes far beyond
-    rows[0][0].set_ylabel("ε")
-    rows[1][0].set_ylabel(f"ε minus {seen}'s")
-    lines = f"colour: learned; black: exact optimum; grey: {seen}; dotted: exact-clean"
-    figure.suptitle(f"{lines}; σ/α = {float(grid['drawn_ratio']):.2g}", fontsize=8)
+    means = [mean for mean, _ in known.values()]
+    if min(means) > 0 and max(means) > _WIDE * min(means):
+        ax.set(xscale="log", xlim=(min(means) / 1.5, 1.5 * max(means)))
+        ax.xaxis.set_major_formatter("{x:g}")
+    else:
+        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     return figure
 
 
 def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
     ax.scatter(x[:, 0], x[:, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
-    _density(ax, grid)
+    density(ax, grid)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     frame(ax)
 
@@ -198,11 +127,3 @@ def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: floa
     if "log_density" in grid:
         ax.plot(grid["axis"], np.exp(grid["log_density"]), color="0.3", lw=0.8)
     ax.set(xlim=(-reach, reach), yticks=[])
-
-
-def _density(ax: Axes, grid: dict[str, np.ndarray]) -> None:
-    """Contours of the clean law at 1, 10 and 50 % of its peak."""
-    if "log_density" in grid:
-        axis = grid["axis"]
-        density = np.exp(grid["log_density"] - grid["log_density"].max()).reshape(len(axis), len(axis))
-        ax.contour(axis, axis, density.T, levels=[0.01, 0.1, 0.5], colors="0.3", linewidths=0.5)
