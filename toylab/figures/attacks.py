@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toylab.figures.style import stroke
+from toylab.figures.style import marker, stroke
 from toylab.results import Conditions, Row, interval
 from toylab.runs import Run
 
@@ -59,8 +59,9 @@ def _panel(ax: Axes, rows: Sequence[Row], everyone: Sequence[str], log: bool) ->
         at = x * 1.3**apart if log else x + 0.07 * apart * x.max()
         shade, style = stroke(name, everyone)
         ax.errorbar(
-            at, means, yerr=(low, half), ls=style, color=shade, lw=1, elinewidth=0.7, marker="o", ms=2, label=name
-        )
+            at, means, yerr=(low, half), ls=style, color=shade, lw=1, elinewidth=0.7, ms=2, label=name,
+            marker=marker(name, everyone),
+        )  # fmt: skip
     if log:
         ax.set(xscale="log", yscale="log")
         ax.set_xticks(x, [f"{value:g}" for value in x])

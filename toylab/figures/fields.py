@@ -54,7 +54,7 @@ def what_is_learned(run: Run) -> Figure | None:
     figure = Figure(figsize=(1.7 * len(names) + 0.6, 3.4), layout="tight")
     rows = figure.subplots(2, len(names), sharex=True, sharey="row", squeeze=False)
     for (above, below), name in zip(rows.T, names, strict=True):
-        shown: list[tuple[str, str | tuple[float, ...], str, float]] = [
+        shown: list[tuple[str, str, str, float]] = [
             (seen, "0.7", "-", 2.5),
             ("exact-clean", "0.5", ":", 1.0),
             (name, colour(name, everyone), "-", 1.6),
@@ -96,7 +96,7 @@ def trajectories(run: Run) -> Figure | None:
     return figure
 
 
-def _paths(ax: Axes, times: np.ndarray, path: np.ndarray, reach: float, shade: tuple[float, ...]) -> None:
+def _paths(ax: Axes, times: np.ndarray, path: np.ndarray, reach: float, shade: str) -> None:
     """Of points (n, k, d): in the plane, or over time from right to left on a line."""
     ends = path[:, -1]
     if path.shape[-1] == 1:

@@ -5,19 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.figures.style import methods, stroke, without_twins
-from toylab.results import Row, interval
+from toylab.results import REFERENCES, Row, interval
 from toylab.runs import Run
 
 _AGAINST = {
-    "clean": "against the clean law's score",
-    "contaminated": "against the contaminated law's score",
-    "theory": "against the objective's optimum",
+    "clean": "against the clean score",
+    "contaminated": "against the contaminated score",
+    "theory": "against its optimum",
 }
 _NOTHING = 1e-9
 """Below it is rounding: an exact score's own error."""
+_DEEP = 30.0
+"""How far a curve may go below all that was trained: exact optima may have no error to speak of."""
+_OPTIMUM = "exact optimum\nin its colour"
 _SEEN = (-0.75, 1.75)
 """What is drawn of leakage at most: further away is neither law."""
 
@@ -29,11 +33,15 @@ def score_error(run: Run) -> Figure | None:
     laws = [law for law in _AGAINST if any(row["against"] == law for row in rows)]
     if not laws:
         return None
-    figure = Figure(figsize=(2.4 * len(laws) + 1.5, 2.4), layout="constrained")
+    figure = Figure(figsize=(2.0 * len(laws) + 1.5, 2.3), layout="constrained")
     axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)[0]
     for ax, law in zip(axes, laws, strict=True):
         _curves(ax, run, [row for row in rows if row["against"] == law], log=True)
         ax.set(xscale="log", yscale="log", xlabel="noise level σ/α", title=_AGAINST[law])
+    trained = [row for row in rows if not row["method"].startswith(REFERENCES)]
+    lowest = min((float(row["value"]) for row in trained if float(row["value"]) > 0), default=0.0)
+    if lowest / _DEEP > axes[0].get_ylim()[0]:
+        axes[0].set_ylim(bottom=lowest / _DEEP)
     axes[0].set_ylabel("mean squared error of ε")
     _legend(figure, axes)
     return figure
@@ -74,11 +82,14 @@ def _curves(ax: Axes, run: Run, rows: Sequence[Row], log: bool = False) -> None:
         if not (np.abs(means) > _NOTHING).any():
             continue  # the law's own score has no error to draw
         shade, style = stroke(name, everyone)
-        ax.plot(ratios, means, style, color=shade, lw=1.2, label=name)
+        label = _OPTIMUM if name.startswith("optimum-") else name
+        ax.plot(ratios, means, ls=style, color=shade, lw=0.8 if label == _OPTIMUM else 1.2, label=label)
         low = np.maximum(means - half, means / 10) if log else means - half
         ax.fill_between(ratios, low, means + half, color=shade, alpha=0.2, lw=0)
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    if _OPTIMUM in handles:
+        handles[_OPTIMUM] = Line2D([], [], ls="--", lw=0.8, color="0.2")
     figure.legend(handles.values(), handles.keys(), loc="outside right center")

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from toylab.figures.style import colour, methods
+from toylab.figures.style import colour, marker, methods
 from toylab.results import by_seed
 from toylab.runs import Run
 from toylab.statistics import Interval, share_of_effect
@@ -44,14 +44,16 @@ def savings(run: Run) -> Figure | None:
     found, everyone = shares(run), methods(run.rows)
     if not found:
         return None
-    figure = Figure(figsize=(1.7 * len(MEASURES) + 1.2, 0.28 * len(found) + 0.9), layout="tight")
+    figure = Figure(figsize=(1.4 * len(MEASURES) + 1.4, 0.28 * len(found) + 0.9), layout="constrained")
     for ax, heading in zip(figure.subplots(1, len(MEASURES), sharey=True), MEASURES, strict=True):
         ax.axvspan(-BAND, BAND, color="0.92", lw=0)
         ax.axvline(0, color="0.6", lw=0.6)
         for place, (name, by_heading) in enumerate(found.items()):
             mean, half = by_heading[heading]
-            ax.errorbar(mean, place, xerr=half, fmt="o", ms=3, lw=1.2, color=colour(name, everyone))
-        ax.set(title=heading, xlabel="share of the full effect", yticks=range(len(found)), yticklabels=list(found))
+            shade, shape = colour(name, everyone), marker(name, everyone)
+            ax.errorbar(mean, place, xerr=half, fmt=shape, ms=4, lw=1.2, color=shade)
+        ax.set(title=heading, yticks=range(len(found)), yticklabels=list(found))
         ax.margins(y=0.1)
-        ax.invert_yaxis()
+    ax.invert_yaxis()  # of all, which share it
+    figure.supxlabel("share of the full method's effect", fontsize=8)
     return figure

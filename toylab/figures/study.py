@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.figures.fields import density, projected
-from toylab.figures.style import colour, frame, methods, panels, without_twins
+from toylab.figures.style import colour, frame, marker, methods, panels, without_twins
 from toylab.metrics.support import MOST_DECIBELS
 from toylab.results import interval
 from toylab.runs import Run
@@ -92,13 +92,14 @@ def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure
     known = {name: value for name, value in found.items() if value is not None and not value.mean >= hidden}
     if not known:
         return None
-    names = [name for name, value in found.items() if value is None or name in known]
+    everyone, names = methods(rows), [name for name, value in found.items() if value is None or name in known]
     figure = Figure(figsize=(4.2, 0.27 * len(names) + 0.7), layout="tight")
     ax = figure.subplots()
     for y, name in enumerate(reversed(names)):
         if name in known:
             mean, half = known[name]
-            ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, capsize=2, color=colour(name, names), lw=1.2)
+            shade, shape = colour(name, everyone), marker(name, everyone)
+            ax.errorbar(mean, y, xerr=half, fmt=shape, ms=4, capsize=2, color=shade, lw=1.2)
     for name, style in (("clean-samples", ":"), ("contaminated-samples", "--")):
         if name in known:
             ax.axvline(known[name].mean, ls=style, color="0.5", lw=0.8, zorder=0)
@@ -113,14 +114,14 @@ def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure
     return figure
 
 
-def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
+def _scatter(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: str) -> None:
     ax.scatter(x[:, 0], x[:, 1], s=1.5, color=colour, alpha=0.35, lw=0, rasterized=True)
     density(ax, grid)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     frame(ax)
 
 
-def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: tuple[float, ...]) -> None:
+def _histogram(ax: Axes, x: np.ndarray, grid: dict[str, np.ndarray], reach: float, colour: str) -> None:
     inside = x[np.abs(x) <= reach]
     heights, edges = np.histogram(inside, bins=80, range=(-reach, reach))
     ax.stairs(heights / (len(x) * np.diff(edges)), edges, fill=True, color=colour, alpha=0.5)

@@ -19,8 +19,17 @@ STYLE: Any = {
 }  # fmt: skip
 LONGEST = 3.0
 """Arrows of a score field are cut at this length, in units of 1/σ."""
-_KNOWN = ("ddpm", "robust-ran", "robust-adv", "invariance", "robust-ran-flat", "robust-adv-flat")
-_GREY = 7  # where the palette has the colour of references
+_COLOURS = {
+    "ddpm": "#0173b2", "robust-ran": "#de8f05", "robust-adv": "#029e73", "invariance": "#d55e00",
+    "robust-ran-flat": "#cc78bc", "robust-adv-flat": "#ca9161", "robust-onesided": "#882255", "robust-l2": "#56b4e9",
+    "oracle-clean": "#332288", "pseudo-huber": "#cc6677", "trimmed": "#999933", "ambient": "#661100",
+}  # fmt: skip
+"""Of the methods of experiments: from the colour-blind safe palettes of seaborn and Paul Tol, none too light."""
+_FURTHER = ("#44aa99", "#aa4499", "#117733", "#88ccee", "#ddcc77", "#fbafe4")
+_GREY = "#737373"
+_STROKES: Sequence[Any] = ("-", (0, (5, 1)), (0, (4, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_MARKERS = "osDv^"
+"""Of a method, and of its versions."""
 _COLUMNS = 5
 _PANEL = 1.4  # inches
 
@@ -65,22 +74,44 @@ def without_twins(named: Mapping[str, T]) -> dict[str, T]:
     return {name: v for name, v in named.items() if not (name.startswith(ENDLESS) or name.endswith(FROM_LAW))}
 
 
-def colour(name: str, everyone: Sequence[str]) -> tuple[float, ...]:
-    """Greys for references, but what theory says of a method has its colour; for methods, colour-blind safe colours:
-    the same for a known one in every figure, then in the order of the run."""
+def colour(name: str, everyone: Sequence[str]) -> str:
+    """Grey for references, but what theory says of a method has its colour; a version of METHOD, METHOD-..., has that
+    of METHOD, unless it is known by its own; other methods have colours in the order of the run."""
     name = name.removeprefix("optimum-").removeprefix("implied-")
     if name.startswith(REFERENCES):
-        return (0.45, 0.45, 0.45)
-    import seaborn  # takes as long to import as torch; a law's portrait does without it
-
-    palette = list(seaborn.color_palette("colorblind"))
-    palette.append(palette.pop(_GREY))
-    order = [*_KNOWN, *(n for n in everyone if n not in _KNOWN and not n.startswith(REFERENCES))]
-    return tuple(palette[order.index(name) % len(palette)])
+        return _GREY
+    full = _full(name, everyone)
+    others = dict.fromkeys(_full(n, everyone) for n in everyone if not n.startswith(REFERENCES))
+    further = [other for other in others if other not in _COLOURS]
+    return _COLOURS.get(full) or _FURTHER[further.index(full) % len(_FURTHER)]
 
 
-def stroke(name: str, everyone: Sequence[str]) -> tuple[Any, str]:
-    """Colour and style of a curve: exact scores black and grey, what theory says of a method broken in its colour."""
+def marker(name: str, everyone: Sequence[str]) -> str:
+    """Of a dot: a circle, and for versions of a method one of their own."""
+    return _MARKERS[_number(name, everyone) % len(_MARKERS)]
+
+
+def stroke(name: str, everyone: Sequence[str]) -> tuple[str, Any]:
+    """Colour and style of a curve: exact scores black and grey, what theory says of a method broken in its colour,
+    versions of a method each with a style of its own."""
     known = {"exact-clean": ("black", "--"), "exact-contaminated": ("0.5", ":")}
-    theory = ":" if name.startswith("implied-") else "--" if name.startswith(REFERENCES) else "-"
-    return known.get(name, (colour(name, everyone), theory))
+    if name in known:
+        return known[name]
+    if name.startswith(REFERENCES):
+        return colour(name, everyone), ":" if name.startswith("implied-") else "--"
+    return colour(name, everyone), _STROKES[_number(name, everyone) % len(_STROKES)]
+
+
+def _full(name: str, everyone: Sequence[str]) -> str:
+    """The method of which this one is a version, itself if of none."""
+    if name in _COLOURS:
+        return name
+    return max((n for n in {*_COLOURS, *everyone} if name.startswith(f"{n}-")), key=len, default=name)
+
+
+def _number(name: str, everyone: Sequence[str]) -> int:
+    """0 for a method and for references, from 1 on for its versions, in the order of the run."""
+    full = _full(name, everyone)
+    if name == full or name.startswith(REFERENCES):
+        return 0
+    return 1 + [n for n in everyone if n != full and _full(n, everyone) == full].index(name)

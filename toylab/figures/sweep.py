@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from toylab.figures.style import methods, stroke
+from toylab.figures.style import marker, methods, stroke
 from toylab.results import REFERENCES, SET, Row, interval, short, swept
 from toylab.runs import Run
 from toylab.statistics import Interval
@@ -21,7 +21,8 @@ _NOTHING = 1e-9
 """Below it is rounding: an exact score's own error, the distance of its samples from their support."""
 _WIDE, _DECADES = 20.0, 100.0
 """Ratios of the largest to the smallest from which a scale is logarithmic: of keys and maps, and of curves."""
-_COLUMNS = 5
+_COLUMNS, _ACROSS = 5, 3
+"""Panels a line at most, of maps and of curves: readable at the width of a page."""
 _COLOURS = "cividis"  # reads the same with any colour blindness
 
 Place = Mapping[str, str]
@@ -52,7 +53,7 @@ def sweep(run: Run, metric: str) -> Figure | None:
 
 def _curves(rows: Sequence[Row], metric: str, columns: Sequence[str], along: str) -> Figure:
     places = _places(rows, [column for column in columns if column != along])
-    figure, axes = _panels(len(places), _COLUMNS, 2.3, 2.1)
+    figure, axes = _panels(len(places), _ACROSS, 1.9, 1.9)
     values, everyone = _values(rows, along), methods(rows)
     drawn: list[tuple[str, np.ndarray]] = []
     for ax, place in zip(axes, places, strict=True):
@@ -81,13 +82,13 @@ def _panel(
         if not (np.abs(means) > _NOTHING).any():
             continue
         drawn.append((name, np.stack([means, half])))
-        shade, style = stroke(name, everyone)
+        (shade, style), shape = stroke(name, everyone), marker(name, everyone)
         if in_words:
             beside = places + 0.7 * ((number + 0.5) / len(everyone) - 0.5)
-            inside = shade if style == "-" else "white"
-            ax.errorbar(beside, means, yerr=half, fmt="o", ms=3, mfc=inside, lw=1.2, color=shade, label=name)
+            inside = "white" if name.startswith(REFERENCES) else shade
+            ax.errorbar(beside, means, yerr=half, fmt=shape, ms=3, mfc=inside, lw=1.2, color=shade, label=name)
         else:
-            ax.plot(places, means, style, color=shade, lw=1.2, marker="o", ms=2, label=name)
+            ax.plot(places, means, ls=style, color=shade, lw=1.2, marker=shape, ms=2.5, label=name)
             ax.fill_between(places, means - half, means + half, color=shade, alpha=0.2, lw=0)
     if in_words:
         ax.set_xticks(places, values, rotation=20, ha="right")
