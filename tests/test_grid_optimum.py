@@ -24,7 +24,7 @@ from toylab.perturbations import FGSM, Radius, Scene
 from toylab.samplers import ddim, sample
 from toylab.schedules import VPLinear
 from toylab.theory import Fitted, Grid, GridOptimum, GridSolution, gaussian_optimum, grid_optimum
-from toylab.theory.adversarial import signed_pushes
+from toylab.theory.adversarial import blurred, settle, signed_pushes
 from toylab.theory.grid import _pushes
 from toylab.theory.lattice import uniform_law
 from toylab.theory.smoothing import Pushes, on_a_line, on_a_plane
@@ -291,6 +291,39 @@ def test_adversarial_pushes_are_those_of_the_direction():
         close = 5 * drawn.std(1) / n**0.5 + 2 * (SIGMA * radius) ** order / 64
         assert bool(((found - drawn.mean(1)).abs() < close).all())
     assert int((push.abs().mean(1) < 0.95 * SIGMA * radius).sum()) >= 3  # nodes where the step turned back
+
+
+@pytest.mark.parametrize(
+    "ratio", [0.126, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.05, 0.079, 0.2, 0.317, 0.5, 0.8, 1.264))]
+)
+def test_the_adversarial_optimum_is_one_whatever_the_start_and_the_nodes(ratio: float):
+    """Where fields fold back and are flat it settles to an average only; that is the same from the exact score as from
+    the optimum for random pushes, and with half as many nodes. Small against how far it moved the field."""
+    sigma = ratio / math.hypot(1, ratio)
+    found, coarse = (
+        grid_optimum(robust_adv(1.0, flat(1.0)), SEEN, sigma / ratio, sigma, Fitted(step)) for step in (1 / 12, 1 / 6)
+    )
+    exact = exact_eps(SEEN, found.grid.points(), sigma / ratio, sigma)
+    elsewhere = grid_optimum(robust_ran(1.0, flat(2.0)), SEEN, sigma / ratio, sigma, found.grid).shift
+    shift, _ = settle(
+        exact, lambda eps: found.against(lambda _: eps).shift, lambda step: rms(found, step), exact + elsewhere
+    )
+    assert 0.13 < rms(found, found.shift) < 0.3
+    assert rms(found, shift - found.shift) < 0.03
+    assert rms(found, coarse._between(found.grid.points()) - found.shift) < 0.02
+
+
+def test_a_field_seen_at_a_resolution_is_its_mean_over_a_gaussian():
+    """Waves, in the middle of the grid, against their closed form; and wiggles from node to node, which hide
+    nothing."""
+    grid, width = Grid([-6.0], [6.0], [241]), 0.3
+    x, middle = grid.points(), slice(60, -60)
+    for frequency in (0.5, 2.0):
+        seen = blurred((frequency * x).sin(), grid, width)
+        closed = math.exp(-((frequency * width) ** 2) / 2) * (frequency * x).sin()
+        torch.testing.assert_close(seen[middle], closed[middle], atol=1e-4, rtol=0)
+    wiggles = 0.1 * (-1.0) ** torch.arange(241, dtype=torch.float64)[:, None]
+    assert float((blurred(x + wiggles, grid, width) - x)[middle].abs().max()) < 1e-5
 
 
 # -- properties --------------------------------------------------------------------------------------------------

@@ -38,3 +38,23 @@ def test_the_noise_level_matters_to_the_mlp_and_not_to_the_affine_map():
     mlp, affine = MLP(2), Affine(2)
     assert not torch.allclose(mlp(x, low), mlp(x, high))
     assert torch.equal(affine(x, low), affine(x, high))
+
+
+def test_fourier_features_see_what_is_finer_than_data():
+    """Two points apart by the finest wave's half length differ by it alone where all else is cut off; without features
+    the network is the same as before there were any."""
+    x, level = torch.tensor([[[0.1, -0.4]]]), torch.zeros(1, 1)
+    plain, fine = MLP(2, generators=generators(0)), MLP(2, fourier=5, generators=generators(0))
+    assert plain.layers[0].weight.shape[1] == 2 + 1 + 8
+    assert fine.layers[0].weight.shape[1] == 2 * (1 + 2 * 5) + 1 + 8
+    with torch.no_grad():
+        fine.layers[0].weight.zero_()
+        fine.layers[0].weight[0, 3 + 8 + 4] = 1.0  # sin of the first coordinate at the finest octave
+        for layer in list(fine.layers)[1:]:
+            layer.weight[..., -1] = 0.0  # the gate
+        fine.layers[-1].bias[..., -1] = 0.0
+    wave = 16 / 2**4  # 2π over π/8 and its doubles
+    moved, back = (fine(x + torch.tensor([shift, 0.0]), level) for shift in (wave / 2, wave))
+    assert not torch.allclose(moved, fine(x, level), atol=1e-3)
+    torch.testing.assert_close(back, fine(x, level), atol=1e-5, rtol=0)
+    assert torch.equal(fine(x + torch.tensor([0.0, 0.3]), level), fine(x, level))

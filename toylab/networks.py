@@ -38,8 +38,10 @@ class MLP(nn.Module):
 
     dim: of the samples; width and depth: of the hidden layers h (GELU); generators: one a member, on the CPU, for
     the initial weights. The level l = log σ/α enters the first layer as itself and as sines and cosines at
-    `frequencies` octaves, next to x_t. The gate g, one number a point, lets the network copy x_t where the
-    noise says so; without it x_0 at low noise and ε at high noise must be built from the hidden units.
+    `frequencies` octaves, next to x_t, each of whose coordinates does so at `fourier` octaves: what is finer than data
+    is learned sooner (Fourier features, Tancik et al., arXiv:2006.10739), in few dimensions. The gate g, one number a
+    point, lets the network copy x_t where the noise says so; without it x_0 at low noise and ε at high noise must be
+    built from the hidden units.
     """
 
     def __init__(
@@ -50,28 +52,39 @@ class MLP(nn.Module):
         frequencies: int = 4,
         members: int = 1,
         generators: Sequence[torch.Generator] | None = None,
+        fourier: int = 0,
     ):
         super().__init__()
         self.dim = dim
-        sizes = [dim + 1 + 2 * frequencies, *[width] * depth, dim + 1]
+        sizes = [dim * (1 + 2 * fourier) + 1 + 2 * frequencies, *[width] * depth, dim + 1]
         gains = [_FIRST_GAIN, *[1.0] * depth]
         self.layers = nn.ModuleList(
             MemberLinear(i, o, members, generators, gain) for (i, o), gain in zip(pairwise(sizes), gains, strict=True)
         )
-        octaves = torch.tensor([math.pi / 8 * 2**k for k in range(frequencies)])
-        self.register_buffer("octaves", octaves, persistent=False)
+        self.register_buffer("octaves", _octaves(frequencies), persistent=False)
+        self.register_buffer("fourier", _octaves(fourier), persistent=False)
 
     octaves: Tensor
+    fourier: Tensor
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """x (M, n, dim), level (M, n) -> (M, n, dim)."""
         level = level[..., None]
         angle = level * self.octaves
-        h = torch.cat([x, level / 4, angle.sin(), angle.cos()], -1)
+        inputs = [x, level / 4, angle.sin(), angle.cos()]
+        if len(self.fourier):
+            waves = (x[..., None] * self.fourier).flatten(-2)
+            inputs += [waves.sin(), waves.cos()]
+        h = torch.cat(inputs, -1)
         for layer in self.layers[:-1]:
             h = nn.functional.gelu(layer(h))
         out = self.layers[-1](h)
         return torch.addcmul(out[..., :-1], out[..., -1:], x)
+
+
+def _octaves(count: int) -> Tensor:
+    """Angular frequencies, π/8 and its doubles."""
+    return torch.tensor([math.pi / 8 * 2**k for k in range(count)])
 
 
 class Affine(nn.Module):

@@ -137,9 +137,10 @@ class Run:
         member = self.seeds.index(seed)
         stored = self.load_tensors(f"weights/{method}.safetensors")
         weights = {name: tensor[member : member + 1] for name, tensor in stored.items()}
-        dim = weights["network.layers.0.weight"].shape[1] - 1 - 2 * self.config["network"]["frequencies"]
+        network = self.config["network"]
+        dim = weights[f"network.layers.{network['depth']}.bias"].shape[-1] - 1  # the last layer has the gate beside ε
         schedule = validate(ScheduleChoice, self.config["schedule"]).build()
-        denoiser = Learned(MLP(dim, **self.config["network"]), schedule, self.config["parametrization"])
+        denoiser = Learned(MLP(dim, **network), schedule, self.config["parametrization"])
         denoiser.load_state_dict(weights)
         return denoiser.requires_grad_(False).eval()
 

@@ -43,11 +43,12 @@ SMOKE: dict[str, Any] = {
 
 
 class Network(Settings):
-    """The MLP: hidden width and depth, and the octaves at which it sees log σ/α."""
+    """The MLP: hidden width and depth, and the octaves at which it sees log σ/α and, as Fourier features, x_t."""
 
     width: int = Field(64, ge=1, le=8192)
     depth: int = Field(3, ge=1, le=64)
     frequencies: int = Field(4, ge=0, le=16)
+    fourier: int = Field(0, ge=0, le=16)
 
 
 class Evaluation(Settings):

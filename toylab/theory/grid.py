@@ -34,7 +34,7 @@ from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.objectives import Objective, Regularised
 from toylab.perturbations import FGSM, Random
-from toylab.theory.adversarial import settle, signed_pushes
+from toylab.theory.adversarial import RESOLUTION, blurred, settle, signed_pushes
 from toylab.theory.gaussian import AffineOptimum
 from toylab.theory.lattice import FITTED, Fitted, Grid, uniform_law
 from toylab.theory.perturbation import largest, radii, regularised, strength, unknown_direction
@@ -191,7 +191,8 @@ def _solve(
             sizes, weights = radii(asked.radius, alpha, sigma)
 
             def best(eps: Tensor) -> Tensor:
-                return along(*signed_pushes(eps, grid, (sigma * sizes, weights), step))
+                seen = blurred(eps, grid, RESOLUTION * sigma)
+                return along(*signed_pushes(seen, grid, (sigma * sizes, weights), step))
 
             if field is not None:
                 return replace(plain, shift=best(field))
