@@ -13,6 +13,7 @@ from toylab.errors import BadInput
 from toylab.experiments import measuring
 from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.pipeline import sample_from
+from toylab.experiments.study import MethodStudy
 from toylab.launch import configure, prepare
 from toylab.objectives import Denoising, OnCleanData
 from toylab.results import interval
@@ -62,6 +63,16 @@ def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path
     run = carry_out(name, tmp_path, preset, dry, {"evaluation": {"levels": 2, "points": 20, "pair": 30}})
     asked = configure(name, preset).settings.objectives  # type: ignore[attr-defined]
     assert {row["method"] for row in run.rows} >= {*asked, "exact-clean", "clean-samples"}
+
+
+@pytest.mark.parametrize("preset", ["smoke", "default", "plane"])
+def test_prior_art_is_compared_at_equal_evaluations_of_the_network(preset: str):
+    study = configure("prior-art", preset).settings
+    assert isinstance(study, MethodStudy)
+    spent = {name: study.steps_of(name) * method.build().evaluations for name, method in study.methods.items()}
+    assert spent == dict.fromkeys(spent, 3 * study.steps_of("robust-adv"))
+    names = {method.name for method in study.methods.values()}
+    assert {"pseudo-huber", "trimmed", "dro", "robust-ran", "robust-adv"} <= names
 
 
 COSTLY = ("spiral", "trefoil", "two-moons", "torus", "digits")  # curves, as swiss-roll is; and tested elsewhere

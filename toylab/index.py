@@ -281,6 +281,7 @@ EXPERIMENTS = Index(
         "dimension-sweep": Entry(
             "toylab.experiments.dimension_sweep:EXPERIMENT", "a circle and a line in 2 to 512 dimensions, noisy"
         ),
+        "prior-art": Entry("toylab.experiments.prior_art:EXPERIMENT", "other robust trainings, at equal evaluations"),
         "radius-map": Entry("toylab.experiments.radius_map:EXPERIMENT", "λ x radius x its exponent, on gmm-outliers"),
         "heavy-tails": Entry("toylab.experiments.heavy_tails:EXPERIMENT", "outliers without end: Student's t law"),
         "missing-data": Entry("toylab.experiments.missing_data:EXPERIMENT", "points with a coordinate set to 0"),
