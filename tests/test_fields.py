@@ -112,7 +112,7 @@ def run_of(tmp_path: Path, **arrays: dict[str, np.ndarray]) -> Run:
 
 CUT = {
     "axis": np.linspace(-2, 2, 5), "x": np.zeros((1, 2)), "drawn_ratio": np.array(0.2), "score/ddpm": np.ones((1, 2)),
-    "origin": np.array([1.0, 0, 0]), "axes": np.array([[0, 1.0, 0], [0, 0, 1.0]]),
+    "origin": np.array([0, 1.0, 0]), "axes": np.array([[0, 1.0, 0], [0, 0, 1.0]]),
     "log_density_within": np.log(np.array([1e-12, 0.5, 0.5, 0.5, 1e-9])),
 }  # fmt: skip
 
@@ -138,7 +138,7 @@ def test_samples_beyond_two_dimensions_are_drawn_on_the_cut(tmp_path: Path):
     points = np.array([[[9.0, 1.0, 2.0], [9.0, -1.0, 0.5]]])
     stored = {"ddpm": points, "clean-samples": points}
     figure = study.samples(run_of(tmp_path, samples=stored, fields=CUT))
-    assert np.asarray(figure.axes[0].collections[0].get_offsets()) == pytest.approx(points[0, :, 1:])
+    assert np.asarray(figure.axes[0].collections[0].get_offsets()) == pytest.approx(points[0, :, 1:] - [1, 0])
 
 
 def measured(values: dict[str, list[float]], metric: str, levels: int = 1) -> Run:

@@ -83,7 +83,7 @@ def test_over_two_numbers_a_map_a_method_and_a_line_of_them_for_a_third():
     ]
     values: Values = {(m, cell): k + sum(cast(float, v) for _, v in cell) for k, m in enumerate("ab") for cell in cells}
     figure, axes = drawn(run_of(values | {("ddpm", ()): 0.5}))
-    assert [ax.get_title() for ax in axes] == ["a\nlam 0.3", "b\nlam 0.3", "a\nlam 1", "b\nlam 1"]
+    assert [ax.get_title() for ax in axes] == ["a\nλ 0.3", "b\nλ 0.3", "a\nλ 1", "b\nλ 1"]
     (image,) = axes[3].images
     expected = [[1 + 1.0 + r0 + rho for rho in (-0.5, 0.0, 10.0)] for r0 in (1.0, 2.0)]
     assert np.asarray(image.get_array()) == pytest.approx(np.array(expected))

@@ -10,7 +10,7 @@ from tests.test_experiments import TINY
 from toylab import figures
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
-from toylab.figures.style import colour
+from toylab.figures.style import colour, marker, stroke
 from toylab.launch import configure, prepare
 from toylab.results import Conditions, Measurement, attacked_summary, from_csv, interval, summary, to_csv
 from toylab.runs import Run
@@ -119,6 +119,15 @@ def test_a_known_method_has_one_colour_everywhere():
     names = ["ddpm", "robust-adv", "mine"]
     assert colour("robust-adv", names) == colour("robust-adv", ["robust-adv"])
     assert len({colour(name, names) for name in names}) == 3
+
+
+def test_a_version_of_a_method_has_its_colour_and_a_look_of_its_own():
+    names = ["ddpm", "robust-adv-one", "robust-adv-two", "robust-adv", "robust-adv-flat", "mine", "mine-too"]
+    assert {colour(name, names) for name in names[1:4]} == {colour("robust-adv", [])}
+    assert colour("mine-too", names) == colour("mine", names) != colour("ddpm", names)
+    assert colour("robust-adv-flat", names) != colour("robust-adv", names)  # known by its own
+    assert [marker(name, names) for name in names] == ["o", "s", "D", "o", "o", "o", "s"]
+    assert len({str(stroke(name, names)) for name in [*names, "optimum-mine", "implied-mine", "exact-clean"]}) == 10
 
 
 def test_older_tables_have_empty_columns():

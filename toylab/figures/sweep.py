@@ -25,6 +25,18 @@ _COLUMNS, _ACROSS = 5, 3
 """Panels a line at most, of maps and of curves: readable at the width of a page."""
 _COLOURS = "cividis"  # reads the same with any colour blindness
 
+_KEYS = {
+    _NFE: "evaluations of the network", "lam": "λ", "r0": "radius r₀, noise units", "rho": "exponent ρ of the radius",
+    "size": "training points", "dim": "dimension", "fraction": "contaminated share",
+    "start": "share of training before it",
+}  # fmt: skip
+_METRICS = {
+    "w2": "W2 to the clean law", "eps-mse": "mean squared error of ε", "normal-std": "deviation off the subspace",
+    "tangent-std": "deviation within the subspace", "distance": "distance to the clean law's support",
+    "mode-width": "standard deviation of a mode",
+}  # fmt: skip
+"""What axes call keys and metrics whose own names do not say it; lengths are in the data's units."""
+
 Place = Mapping[str, str]
 """Columns of the results, and their values."""
 
@@ -205,14 +217,15 @@ def _are_numbers(texts: Sequence[str]) -> bool:
 
 def _is_wide(values: np.ndarray, ratio: float = _WIDE) -> bool:
     """Whether the largest is so many times the smallest, all being positive."""
-    return bool(values.min() > 0 and values.max() > ratio * values.min())
+    return bool(values.min() > 0 and values.max() >= ratio * values.min())
 
 
 # -- texts and panels --------------------------------------------------------------------------------------------
 
 
 def _title(column: str) -> str:
-    return "evaluations of the network" if column == _NFE else short([column.removeprefix(SET)])[0]
+    key = short([column.removeprefix(SET)])[0]
+    return _KEYS.get(key, key)
 
 
 def _named(place: Place) -> list[str]:
@@ -224,7 +237,7 @@ def _shortest(text: str) -> str:
 
 
 def _heading(metric: str) -> str:
-    return metric.replace("-", " ")
+    return _METRICS.get(metric, metric.replace("-", " "))
 
 
 def _panels(count: int, across: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
