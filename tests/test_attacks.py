@@ -23,13 +23,14 @@ from toylab.attacks import (
 )
 from toylab.attacks.search import Hill
 from toylab.contamination import outliers
-from toylab.denoisers import Exact, Learned
+from toylab.denoisers import Denoiser, Exact, Learned
 from toylab.distributions import Box, GaussianMixture, Sphere
 from toylab.distributions.named import oblique_plane, three_gaussians
 from toylab.errors import BadInput
+from toylab.index import SAMPLERS
 from toylab.networks import MLP
 from toylab.perturbations import PGD, Norm, Scene
-from toylab.samplers import Walk, ddim, ddpm, sample
+from toylab.samplers import Walk, cost, ddim, ddpm, sample
 from toylab.schedules import DDPM, VE, Schedule
 
 ROTATION = torch.tensor([[0.8, -0.6], [0.6, 0.8]], dtype=torch.float64)  # columns: the axes of OBLIQUE
@@ -38,6 +39,10 @@ OBLIQUE = GaussianMixture([[0.0, 0.0]], cov=ROTATION @ torch.diag(VARIANCES) @ R
 NFE = 6
 MIDDLE = DDPM().time(1.0)
 PLACES = ["start", MIDDLE, "every"]
+ATTACKABLE: dict[str, Walk] = {
+    **{name: SAMPLERS.load(name) for name in SAMPLERS if cost(SAMPLERS.load(name)) is not None},
+    "ddim, η = 0.5": partial(ddim, eta=0.5),
+}
 
 
 def streams(members: int, purpose: str = "attack") -> list[torch.Generator]:
@@ -79,24 +84,68 @@ def moved(attack: Attack, on: Victim, threat: Threat, aim=None) -> Tensor:
     return (ends[0] - ends[1]).norm(dim=-1)
 
 
-@pytest.mark.parametrize(
-    ("walk", "place", "norm"),
-    [
-        (ddim, "start", "l2"),
-        (ddim, MIDDLE, "linf"),
-        (ddim, "every", "linf"),
-        (ddpm, "every", "l2"),
-        (partial(ddim, eta=0.5), MIDDLE, "linf"),
-    ],
-)
-def test_budget_0_is_clean_sampling_bit_for_bit(walk: Walk, place, norm: Norm):
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("walk", ATTACKABLE.values(), ids=ATTACKABLE)
+def test_budget_0_is_clean_sampling_bit_for_bit(walk: Walk, place):
     denoiser, x = network(2), noise().float()
-    on, threat = Victim(walk, denoiser, x, NFE), Threat(0.0, norm, place)
-    clean = sample(walk, denoiser, x, NFE, streams(2, "judge"))
-    assert not torch.equal(clean, sample(walk, denoiser, x, NFE, streams(2, "other"))) or walk is ddim
-    for attack in (Random(), Random(2), Greedy(), Adaptive(2), Adaptive(2, checkpoint=False)):
+    on, clean = Victim(walk, denoiser, x, 2 * NFE), sample(walk, denoiser, x, 2 * NFE, streams(2, "judge"))
+    for norm, attack in (("linf", Random()), ("l2", Greedy(1)), ("linf", Adaptive(1))):
+        threat = Threat(0.0, norm, place)  # type: ignore[arg-type]
         omega = attack(on, threat, displacement(), streams(2))
         assert torch.equal(on.end(omega, threat.steps(on.times), streams(2, "judge")), clean)
+
+
+def test_other_attacks_of_budget_0_leave_it_alone_too():
+    """And what a sampler with noise is compared with is one noise of many."""
+    denoiser, x = network(2), noise().float()
+    on, threat = Victim(ddpm, denoiser, x, NFE), Threat(0.0, "l2", "every")
+    clean = sample(ddpm, denoiser, x, NFE, streams(2, "judge"))
+    assert not torch.equal(clean, sample(ddpm, denoiser, x, NFE, streams(2, "other")))
+    for attack in (Random(2), Greedy(), Adaptive(2), Adaptive(2, checkpoint=False)):
+        omega = attack(on, threat, displacement(), streams(2))
+        assert torch.equal(on.end(omega, threat.steps(on.times), streams(2, "judge")), clean)
+
+
+@pytest.mark.parametrize("name", ATTACKABLE)
+def test_a_push_moves_the_state_and_not_what_a_solver_remembers(name: str):
+    """By hand: the same walk on its own states, with x_t + σ_t ω in place of the one before the third step, and a
+    denoiser that remembers what it has said before."""
+    walk, denoiser, x = ATTACKABLE[name], Exact(three_gaussians(), DDPM()), noise()
+    on = Victim(walk, denoiser, x, 2 * NFE)
+    omega = 0.3 * torch.ones(1, *x.shape, dtype=torch.float64)
+    end = on.end(omega, [2], streams(2, "judge"))
+    states = [x, *walk(denoiser, x, on.times[:3], streams(2, "judge"))]
+    drawn = streams(2, "judge")
+    if "dpm-solver++" in name:
+        expected = multistep(denoiser, states, omega[0], on.times, drawn, stochastic=name.startswith("sde"))
+    else:  # no memory: a new walk from the pushed state
+        for _ in walk(denoiser, x, on.times[:3], drawn):
+            pass
+        *_, last = walk(denoiser, on.pushed(states[2], 2, omega[0]), on.times[2:], drawn)
+        expected = denoiser.x0(last, on.times[-1])
+    torch.testing.assert_close(end, expected, rtol=1e-12, atol=1e-12)
+
+
+def multistep(
+    denoiser: Denoiser, states: list[Tensor], omega: Tensor, times: Tensor, drawn: list, stochastic: bool
+) -> Tensor:
+    """DPM-Solver++(2M) written out in λ, from states[2] pushed; what it remembers is x0 at states[1]."""
+    alpha, sigma = DDPM()(times)
+    lam, x = (alpha / sigma).log(), states[2] + sigma[2] * omega
+    told = {1: denoiser.x0(states[1], times[1])}
+    for _ in range(2 if stochastic else 0):
+        randomness.randn(x.shape, drawn, x)
+    for i in range(2, len(times) - 1):
+        told[i] = denoiser.x0(x, times[i])
+        h, before = lam[i + 1] - lam[i], lam[i] - lam[i - 1]
+        d = (1 + h / (2 * before)) * told[i] - h / (2 * before) * told[i - 1]
+        if stochastic:
+            z = randomness.randn(x.shape, drawn, x)
+            drift = sigma[i + 1] / sigma[i] * (-h).exp() * x + alpha[i + 1] * (1 - (-2 * h).exp()) * d
+            x = drift + sigma[i + 1] * (1 - (-2 * h).exp()).sqrt() * z
+        else:
+            x = sigma[i + 1] / sigma[i] * x + alpha[i + 1] * (1 - (-h).exp()) * d
+    return denoiser.x0(x, times[-1])
 
 
 @pytest.mark.parametrize(
@@ -260,16 +309,20 @@ def test_a_target_mode_is_its_centre():
         target_point(law, [0.0, 0.0, 0.0])
 
 
-@pytest.mark.parametrize("walk", [ddim, ddpm])
+def test_all_samplers_but_the_one_that_chooses_its_steps_can_be_attacked():
+    assert {*SAMPLERS} - {*ATTACKABLE} == {"adaptive"}
+
+
+@pytest.mark.parametrize("walk", ATTACKABLE.values(), ids=ATTACKABLE)
 def test_gradients_with_and_without_checkpoints_and_by_finite_differences(walk: Walk):
-    on, threat = Victim(walk, network(), noise(1, 3), NFE), Threat(0.3, "linf", "every")
+    on, threat = Victim(walk, network(), noise(1, 3), NFE * (cost(walk) or 1)), Threat(0.3, "linf", "every")
     plain, thrifty = (Hill(v, threat, leave_support(three_gaussians()), 2, streams(1)) for v in (on, on.checkpointed))
     omega = plain.start(streams(1, "start"))
     (height, gradient), (same_height, same_gradient) = plain.slope(omega), thrifty.slope(omega)
     torch.testing.assert_close(height, same_height, rtol=0, atol=0)
     torch.testing.assert_close(gradient, same_gradient, rtol=1e-12, atol=1e-14)
     h = 1e-5
-    for index in ((0, 0, 0, 0), (3, 0, 1, 1), (NFE - 1, 0, 2, 0)):
+    for index in ((0, 0, 0, 0), (3, 0, 1, 1), (len(on.times) - 1, 0, 2, 0)):
         step = torch.zeros_like(omega)
         step[index] = h
         difference = (plain.height(omega + step) - plain.height(omega - step)).sum() / (2 * h)

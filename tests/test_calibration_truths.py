@@ -6,11 +6,12 @@ with scipy, POT and NumPy: Monte Carlo agrees within 4 of its standard errors.
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.linalg
 import scipy.optimize
 import scipy.stats
 import torch
@@ -87,6 +88,10 @@ def test_squared_gaps():
     normal, modes = fields.NORMAL.law, fields.MODES.law
     expected = integral(lambda x: (eps(normal, x) - eps(modes, x)) ** 2 * density(modes, x), -8, 8)
     assert fields.squared_gap(fields.NORMAL, fields.MODES) == pytest.approx(expected, rel=1e-8)
+    memory, other = Empirical(torch.tensor(fields.TRAINING, dtype=torch.float64)[:, None]), fields.OTHER.law
+    expected = integral(lambda x: (eps(other, x) - eps(memory, x)) ** 2 * density(normal, x), -8, 8)
+    found = fields.squared_gap(fields.OTHER, fields.MEMORY, over=fields.NORMAL)
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_shares():
@@ -246,6 +251,21 @@ def test_the_stretch_of_modes():
     assert flows.worst_stretch() == pytest.approx(-least.fun, rel=1e-8)
 
 
+def test_the_largest_stretch_of_modes_in_the_plane():
+    """By singular values of differences of the map, in the turned coordinates."""
+
+    def end(z: np.ndarray) -> np.ndarray:
+        def noise(x: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
+            return -sigma * flows.PLANE.score(torch.from_numpy(x), alpha, sigma).numpy()
+
+        return ddim_paths(noise, z)[-1]
+
+    z = NOISE.standard_normal((4000, 2))
+    columns = [(end(z + h) - end(z - h)) / 2e-5 for h in 1e-5 * np.eye(2)]
+    largest = np.linalg.svd(np.stack(columns, -1), compute_uv=False)[:, 0]
+    assert agrees(np.log(largest), flows.mean_log_largest())
+
+
 # -- samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +294,11 @@ def test_modes_by_the_exact_law_and_adaptive_quadrature():
         total = mass + moment(1 - k, 0)
         assert samples.weight_of_mode(k) == pytest.approx(mass / total, abs=1e-6)
         assert samples.width_of_mode(k) == pytest.approx(math.sqrt(second / mass - (first / mass) ** 2), abs=1e-5)
+
+
+def test_the_weight_of_a_rare_mode():
+    """Modes this far apart lose the same to the region, and nothing to one another."""
+    assert samples.weight_of_mode(0, samples.APART, samples.RARE) == pytest.approx(0.03, abs=1e-6)
 
 
 def test_the_distance_to_a_circle():
@@ -343,6 +368,45 @@ def test_frechet_of_finite_samples():
     x, y = (drawn(line, (50_000, 12)) for line in (transport.NORMAL, transport.BROAD))
     values = np.hypot(x.mean(1) - y.mean(1), x.std(1, ddof=1) - y.std(1, ddof=1))
     assert agrees(values, transport.mean_frechet(transport.NORMAL, transport.BROAD, 12))
+
+
+def test_the_best_assignment_in_the_plane():
+    """Of four points, by trying all permutations of points drawn by the laws themselves."""
+    g = torch.Generator().manual_seed(0)
+    x, y = (law.sample(4 * 3000, g).reshape(3000, 4, 2).numpy() for law in (transport.UPRIGHT, transport.TURNED))
+    distance = np.linalg.norm(x[:, :, None] - y[:, None], axis=-1)
+    for power in (1, 2):
+        plans = [(distance[:, range(4), p] ** power).mean(1) for p in map(list, permutations(range(4)))]
+        assert agrees(np.min(plans, 0) ** (1 / power), transport.mean_assigned(power, 4))
+
+
+def test_frechet_in_the_plane():
+    """Against scipy's matrix square root, of the two laws and of samples of six."""
+
+    def distance(gap: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+        root = scipy.linalg.sqrtm(one @ other).real
+        return math.sqrt(gap @ gap + np.trace(one + other - 2 * root))
+
+    laws = [law.cov.numpy() for law in (transport.UPRIGHT, transport.TURNED)]
+    assert np.abs(laws[0] @ laws[1] - laws[1] @ laws[0]).max() > 1
+    zero = np.zeros(2)
+    assert float(transport.frechet_in_plane(zero, *laws)) == pytest.approx(distance(zero, *laws), rel=1e-9)
+    g = torch.Generator().manual_seed(0)
+    x, y = (law.sample(6 * 2000, g).reshape(2000, 6, 2).numpy() for law in (transport.UPRIGHT, transport.TURNED))
+    values = [distance(a.mean(0) - b.mean(0), np.cov(a.T), np.cov(b.T)) for a, b in zip(x, y, strict=True)]
+    assert agrees(np.array(values), transport.mean_frechet_in_plane(6))
+
+
+@pytest.mark.parametrize(("metric", "error"), [("w1", 0.002), ("w2", 0.002), ("frechet", 0.001)])
+def test_the_error_of_draws_in_the_plane_is_what_the_table_says(metric: str, error: float):
+    """From the spread of one group, within 4 of its own standard errors, to the digit given."""
+    (case,) = [case for case in CASES if case.metric == metric and "turned" in case.model]
+    count = int(case.known.split(" draws")[0].replace(",", ""))
+    assert f"draws, to {error}; at this n" in case.known
+    assert count == {"frechet": transport._DRAWS}.get(metric, transport._DRAWS // 5)
+    g = [torch.Generator().manual_seed(seed) for seed in range(60)]
+    one_group = case._measured(g).stderr.square().mean().sqrt() * transport.GROUPS**0.5
+    assert float(one_group) / math.sqrt(count) * (1 + 4 / math.sqrt(2 * 60 * 7)) < error + 0.0005
 
 
 def test_entropic_costs():

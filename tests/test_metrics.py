@@ -14,10 +14,11 @@ import torch
 
 from toylab.contamination import outliers
 from toylab.denoisers import Exact
-from toylab.distributions import Box, GaussianMixture
+from toylab.distributions import Box, Empirical, GaussianMixture
 from toylab.distributions.named import three_gaussians
 from toylab.index import METRICS
 from toylab.metrics import Estimate
+from toylab.metrics.memorization import training_leakage, training_mse
 from toylab.metrics.robustness import Region, mode_weight, mode_width, outlier_mass
 from toylab.metrics.score import eps_mse, leakage, noise_share
 from toylab.metrics.smoothness import eps_jacobian, jacobian_error
@@ -168,6 +169,22 @@ def test_eps_mse_between_two_gaussians_in_closed_form():
     assert abs(float(estimate.value[0]) - expected) < 4 * float(estimate.stderr[0])
 
 
+def test_the_score_of_a_training_set_of_one_point():
+    """ε_train = (x - αc)/σ, ε = σx/(α² + σ²) of N(0, I): the gap is affine in x. The point's own denoiser is at 0,
+    member by member, where leakage is 1."""
+    law, alpha, sigma = GaussianMixture([[0.0, 0.0]], std=1.0), *(float(level) for level in DDPM()(T))
+    training = torch.tensor([[[0.6, -0.8]], [[2.0, 0.0]]], dtype=torch.float64)
+    x_t = noised(law, 20_000)
+    total = alpha**2 + sigma**2
+    slope, offset = sigma / total - 1 / sigma, alpha / sigma * training[:, 0].norm(dim=-1)
+    found = training_mse(Exact(law, DDPM()), training, x_t, T)
+    assert ((found.value - slope**2 * total - offset**2 / 2).abs() < 4 * found.stderr).all()
+    for member, points in enumerate(training):
+        own = Exact(Empirical(points), DDPM())
+        assert float(training_mse(own, points, x_t[member], T).value) < 1e-20
+        assert float(training_leakage(own, law, points, x_t[member], T).value) == pytest.approx(1.0)
+
+
 def test_jacobian_of_eps_is_the_negative_hessian():
     x = noised(CLEAN, 20, 1)[0]
     alpha, sigma = (float(level) for level in DDPM()(T))
@@ -310,6 +327,29 @@ def test_a_share_of_nothing_is_not_certain():
     estimate = Estimate.of_share(torch.zeros(1000, dtype=torch.bool))
     assert float(estimate.value) == 0
     assert 0.001 < 1.96 * float(estimate.stderr) < 0.004  # that of three expected hits
+
+
+def test_a_share_of_fractions_among_some_has_the_spread_of_replications(generator: torch.Generator):
+    """Responsibilities, two thirds of the points counting: within 4 standard errors of a variance's, and that of whole
+    hits would be far off. Among all, whole hits are what they are without."""
+    r = torch.rand(4000, 300, dtype=torch.float64, generator=generator).square()
+    among = torch.rand(4000, 300, generator=generator) < 2 / 3
+    estimate = Estimate.of_share(torch.where(among, r, 0.0), among)
+    spread, own = float(estimate.value.std()), float(estimate.stderr.square().mean().sqrt())
+    assert abs(own / spread - 1) < 4 / math.sqrt(2 * 4000) + 0.02  # 4 points more among 200
+    assert float((estimate.value * (1 - estimate.value) / 200).mean().sqrt()) > 1.3 * spread
+    whole = r > 0.5
+    pairs = zip(Estimate.of_share(whole), Estimate.of_share(whole, torch.ones_like(whole)), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    nothing = Estimate.of_share(torch.zeros(3), torch.zeros(3, dtype=torch.bool))
+    assert bool(nothing.value.isnan() and nothing.stderr.isnan())
+
+
+def test_a_mode_without_a_sample_is_not_certain_not_to_exist(region: Region, generator: torch.Generator):
+    x = CLEAN.means[1] + 0.1 * torch.randn(100, 2, dtype=torch.float64, generator=generator)
+    weight = mode_weight(x, region)
+    assert float(weight.value[0]) < 1e-6
+    assert 0.01 < 1.96 * float(weight.stderr[0]) < 0.04  # that of three expected samples of a hundred
 
 
 @pytest.mark.parametrize(("n", "first", "second"), [(60, 0.2, 0.1), (200, 0.04, 0.01), (200, 0.03, 0.03)])

@@ -243,6 +243,9 @@ METRICS = Index(
         "training-leakage": Entry(
             "toylab.metrics.memorization:training_leakage", "how much of the training set was learned (0 none, 1 all)"
         ),
+        "training-mse": Entry(
+            "toylab.metrics.memorization:training_mse", "squared error of eps against the training set's"
+        ),
     },
 )
 

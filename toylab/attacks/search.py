@@ -73,11 +73,13 @@ class Greedy:
     def __call__(self, victim: Victim, threat: Threat, aim: Aim, generators: Generators) -> Tensor:
         steps, (noise,) = threat.steps(victim.times), randomness.replays(generators, 1)
         radii = threat.radii(victim.x, len(steps))
-        climb, own_noise, at, x, pushes = PGD(self.steps, self.step, threat.norm), noise(), 0, victim.x, []
-        for step in steps:
-            x = victim.walked(x, at, step, own_noise)
-            pushes.append(climb(Scene(victim.denoiser.at(victim.times[step]), x, x), radii, generators))
-            x, at = victim.pushed(x, step, pushes[-1]), step
+        climb, pushes = PGD(self.steps, self.step, threat.norm), []
+        for step, x in enumerate(victim.states(noise())):
+            if step in steps:
+                pushes.append(climb(Scene(victim.denoiser.at(victim.times[step]), x, x), radii, generators))
+                x[...] = victim.pushed(x, step, pushes[-1])
+            if step == steps[-1]:
+                break
         return torch.stack(pushes)
 
 

@@ -1,10 +1,9 @@
 """Who is attacked, and what the attacker may do."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -71,8 +70,8 @@ def attackable(walk: Walk) -> None:
 class Victim:
     """A sampler at work: from x_T = x, (M, n, d) or (..., d), by at most `nfe` evaluations to E[x_0].
 
-    A push interrupts the walk, which goes on from the pushed state. A solver with a memory of earlier steps starts anew
-    there, with or without attack; solvers of one step do not notice. Raises BadInput for one that chooses its steps.
+    A push moves the state and nothing else: the walk goes on from there, and a multistep solver remembers the x0 that
+    it has predicted at the states before. Raises BadInput for one that chooses its steps.
     """
 
     walk: Walk
@@ -97,23 +96,23 @@ class Victim:
     def end(self, omega: Tensor, steps: Sequence[int], generators: Generators) -> Tensor:
         """x_0 under the pushes omega (P, M, n, d) before the P steps `steps`, differentiable in omega.
 
-        With ω = 0, and a solver without memory, it is `sample`, bit for bit.
+        With ω = 0 it is `sample`, bit for bit.
         """
-        x = self.walked(self.x, 0, steps[0], generators)
-        for (step, following), push in zip(pairwise([*steps, len(self.times) - 1]), omega, strict=True):
-            x = self.walked(self.pushed(x, step, push), step, following, generators)
+        pushes, x = dict(zip(steps, omega, strict=True)), self.x
+        for step, x in enumerate(self.states(generators)):
+            if step in pushes:
+                x[...] = self.pushed(x, step, pushes[step])
         return self.denoiser.x0(x, self.times[-1])
+
+    def states(self, generators: Generators) -> Iterator[Tensor]:
+        """x_t at all the times, by one walk, which goes on from each as it is left: changed in place, or not."""
+        x = self.x.clone()
+        yield x
+        yield from self.walk(self.denoiser, x, self.times, generators)
 
     def pushed(self, x: Tensor, step: int, omega: Tensor) -> Tensor:
         """x + σ_t ω at a step's time."""
         return x + self.denoiser.schedule(self.times[step])[1] * omega
-
-    def walked(self, x: Tensor, start: int, stop: int, generators: Generators) -> Tensor:
-        """From the time of one step to that of a later one, or the same."""
-        if start < stop:
-            for state in self.walk(self.denoiser, x, self.times[start : stop + 1], generators):
-                x = state
-        return x
 
 
 class Checkpointed(Denoiser):

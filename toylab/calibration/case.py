@@ -26,6 +26,9 @@ from toylab.statistics import LEVEL, student
 SIGMAS = 3.5
 """Half the width of the band, in binomial standard errors."""
 
+BIASED = 4.0
+"""Beyond so many standard errors of the mean of all values there is a bias."""
+
 _BATCH = 100  # replications measured side by side
 _ROUNDING = 1e-9
 
@@ -114,6 +117,11 @@ class Outcome(NamedTuple):
         """Whether it does."""
         low, high = self.band
         return low <= self.coverage <= high
+
+    @property
+    def biased(self) -> bool:
+        """Whether the mean of all values is not the truth."""
+        return abs(self.z) > BIASED
 
 
 class Progress(NamedTuple):

@@ -36,9 +36,9 @@ STRETCHED = (1.4, 0.5)
 # -- true values -------------------------------------------------------------------------------------------------------
 
 
-def squared_gap(one: Line, true: Line) -> float:
-    """E (ε_one - ε_true)² over points of `true`."""
-    return true.mean_of(lambda x: (one.eps(x, ALPHA, SIGMA) - true.eps(x, ALPHA, SIGMA)) ** 2, ALPHA, SIGMA)
+def squared_gap(one: Line, true: Line, over: Line | None = None) -> float:
+    """E (ε_one - ε_true)² over points of `over`, by default `true`."""
+    return (over or true).mean_of(lambda x: (one.eps(x, ALPHA, SIGMA) - true.eps(x, ALPHA, SIGMA)) ** 2, ALPHA, SIGMA)
 
 
 def gaussian_squared_gap(one: Line, true: Line, alpha: float, sigma: float) -> float:
@@ -129,6 +129,7 @@ def beside_training(given: Given) -> Given:
 
 _LINE = "quadrature on the line"
 _FOR_MODES = "denoiser of a Gaussian for that of two modes in the plane"
+_TRAINED = "denoiser of N(0.5, 0.7²); ten training points of N(0, 1)"
 
 CASES = (
     Case("eps-mse", "denoiser of N(0, 1) for that of N(0.5, 0.7²)",
@@ -141,7 +142,9 @@ CASES = (
     Case("leakage", "denoiser of N(0.6, 1.7²); N(0, 1) with 20 % of N(3, 0.5²)",
          lambda: share(WIDE, TAILED, TAILED, origin=NORMAL), _LINE, 200,
          at_points(TAILED, 200, denoiser=exact(WIDE), clean=NORMAL.law, contaminated=TAILED.law)),
-    Case("training-leakage", "denoiser of N(0.5, 0.7²); ten training points of N(0, 1)",
+    Case("training-mse", _TRAINED, lambda: squared_gap(OTHER, MEMORY, over=NORMAL), _LINE, 200,
+         beside_training(at_points(NORMAL, 200, denoiser=exact(OTHER)))),
+    Case("training-leakage", _TRAINED,
          lambda: share(OTHER, MEMORY, NORMAL, origin=NORMAL), _LINE, 500,
          beside_training(at_points(NORMAL, 500, denoiser=exact(OTHER), law=NORMAL.law))),
     Case("jacobian-error", _FOR_MODES, jacobian_gap, _LINE, 200,

@@ -11,13 +11,16 @@ import numpy as np
 import torch
 
 from toylab.calibration.case import Case
-from toylab.calibration.fields import MODES, NORMAL
+from toylab.calibration.fields import MODES, NORMAL, turned
 from toylab.calibration.line import Line
 from toylab.calibration.standins import SCHEDULE, exact, walked
 from toylab.distributions import GaussianMixture
 
 NFE = 10
 STRETCHED = (1.0, 0.3)
+ACROSS = 0.9
+PLANE = turned([[m, 0.0] for m in MODES.means], [[s, ACROSS] for s in MODES.stds], MODES.weights)
+"""Modes in the plane, wider across: between them the flow stretches most along, at them across."""
 
 _ANGLES = (np.arange(20_000) + 0.5) / 20_000 * (np.pi / 2)  # a quarter of the circle: the rest is its mirror image
 _WORST = np.linspace(-8, 8, 400_001)
@@ -57,6 +60,12 @@ def stretch(line: Line, z: np.ndarray) -> np.ndarray:
 def mean_log_stretch() -> float:
     """E log |∂x_0/∂z| of the modes."""
     return NORMAL.mean_of(lambda z: np.log(np.abs(stretch(MODES, z))))
+
+
+def mean_log_largest() -> float:
+    """E log s₁ of the modes in the plane: along and across them ∂x_0/∂z is diagonal, and either may be the larger."""
+    across = linear_path(ACROSS)[-1]
+    return NORMAL.mean_of(lambda z: np.log(np.maximum(np.abs(stretch(MODES, z)), across)))
 
 
 def worst_stretch() -> float:
@@ -99,6 +108,8 @@ CASES = (
     Case("lipschitz", _MODES, worst_stretch, "maximum over a grid", 200,
          walked(exact(MODES), 200, NFE), below=0.1),
     Case("lyapunov", _MODES, mean_log_stretch, "quadrature on the line", 100, walked(exact(MODES), 100, NFE)),
+    Case("lyapunov", "denoiser of two modes in the plane", mean_log_largest, "quadrature on the line", 100,
+         walked(exact(PLANE), 100, NFE)),
     Case("path-length", _PLANE, mean_length, _ANGLE, 100, walked(_GAUSSIAN, 100, NFE)),
     Case("path-excess", _PLANE, mean_excess, _ANGLE, 100, walked(_GAUSSIAN, 100, NFE)),
     Case("path-curvature", _PLANE, mean_curvature, _ANGLE, 100, walked(_GAUSSIAN, 100, NFE)),

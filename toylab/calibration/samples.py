@@ -19,6 +19,9 @@ PLANE = GaussianMixture([[0.0, 0.0]], std=1.0)
 WIDE = 2.0
 MODES = Line((-1.0, 1.0), (0.5, 0.5), (0.5, 0.5))
 UNEVEN = Line((-1.1, 0.9), (0.6, 0.4), (0.3, 0.7))
+APART = Line((-3.0, 3.0), (0.5, 0.5), (0.5, 0.5))
+RARE = Line(APART.means, APART.stds, (0.03, 0.97))
+"""Its first mode has six of 200 samples."""
 DISC = 0.8
 NOISE, TANGENT = 0.2, (1.0, 0.5)
 
@@ -31,9 +34,9 @@ def region_of(law: Distribution) -> Region:
 
 
 @cache
-def modes() -> Distribution:
-    """MODES as a law, one and the same."""
-    return MODES.law
+def modes(line: Line = MODES) -> Distribution:
+    """As a law, one and the same."""
+    return line.law
 
 
 # -- true values -------------------------------------------------------------------------------------------------------
@@ -45,21 +48,22 @@ def mass_outside(std: float) -> float:
     return math.exp(-squared_radius / (2 * std**2))
 
 
-def of_mode(k: int, f: Callable[[np.ndarray], np.ndarray]) -> float:
-    """E f(X) r_k(X), X of UNEVEN, r_k the responsibility of mode k of MODES inside its region, else 0."""
-    level = region_of(modes()).level
+def of_mode(k: int, f: Callable[[np.ndarray], np.ndarray], line: Line = MODES, sampled: Line = UNEVEN) -> float:
+    """E f(X) r_k(X), X of the law that is sampled, r_k the responsibility of mode k of a line inside its region, else
+    0."""
+    level = region_of(modes(line)).level
 
     def weighted(x: np.ndarray) -> np.ndarray:
-        parts = MODES.parts(x)
+        parts = line.parts(x)
         inside = np.log(parts.sum(0)) >= level
         return np.where(inside, parts[k] / parts.sum(0), 0.0) * f(x)
 
-    return UNEVEN.mean_of(weighted)
+    return sampled.mean_of(weighted)
 
 
-def weight_of_mode(k: int) -> float:
+def weight_of_mode(k: int, line: Line = MODES, sampled: Line = UNEVEN) -> float:
     """Its share of what is inside."""
-    masses = [of_mode(j, np.ones_like) for j in range(2)]
+    masses = [of_mode(j, np.ones_like, line, sampled) for j in range(2)]
     return masses[k] / sum(masses)
 
 
@@ -109,6 +113,8 @@ CASES = (
          sampled(PLANE, 5000, region=lambda: region_of(PLANE))),
     *(Case("mode-weight", f"{_OTHER_MODES} {k + 1}", partial(weight_of_mode, k), _LINE, 200,
            sampled(UNEVEN, 200, modal_region=lambda: region_of(modes())), part=k) for k in range(2)),
+    Case("mode-weight", "samples of a rare mode on the line, six expected", lambda: weight_of_mode(0, APART, RARE),
+         _LINE, 200, sampled(RARE, 200, modal_region=lambda: region_of(modes(APART))), part=0),
     *(Case("mode-width", f"{_OTHER_MODES} {k + 1}", partial(width_of_mode, k), _LINE, 200,
            sampled(UNEVEN, 200, modal_region=lambda: region_of(modes())), part=k) for k in range(2)),
     Case("distance", "samples of N(0, 0.64 I) for the unit circle", distance_to_circle,

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from toylab import results
-from toylab.calibration.case import SIGMAS, Outcome
+from toylab.calibration.case import BIASED, SIGMAS, Outcome
+from toylab.statistics import LEVEL
 
 HEADING = [
     "metric", "in place of a model", "true value", "known by", "n", "replications", "bias z", "coverage", "band",
@@ -22,9 +23,10 @@ model, mostly those of *another* law, so that the true value is not 0. Two thing
 
 * **Coverage**: how often the interval value ± q · stderr holds the true value. It is a 95 % interval, so that should be
   95 % of the time, within a band of {sigmas} binomial standard errors.
-* **Bias z**: the mean of all values minus the truth, in standard errors of that mean. Beyond ±4 there is a bias; over
-  so many replications it shows even where it is small beside a single interval. Ratios and roots of means have one, of
-  order 1/n.
+* **Bias z**: the mean of all values minus the truth, in standard errors of that mean. Beyond ±{biased:g} there is a
+  bias, and the verdict says so: *biased* beside *holds*, as over so many replications it shows even where it is so
+  small beside a single interval that the interval covers as it should: z is √{replications} times their quotient.
+  Ratios and roots of means have one, of order 1/n.
 
 {summary}
 
@@ -32,6 +34,8 @@ model, mostly those of *another* law, so that the true value is not 0. Two thing
 Student's quantile for their number (2.36 for 8), with a floor that of both sides together, and else 1.96.
 
 **True values** are derived in `toylab/calibration/`, by closed form or by quadrature, and tested against other routes.
+They share with the metrics only the constants that these are defined by, and which have tests of their own: the level
+of a highest-density region, the number of nearest neighbours, the share of duplicates, a kernel's width, a blur's unit.
 "At this n": the mean of the metric at this very number of points, as transport between finite samples is biased
 upwards. Draws: where there is no such form, from an implementation of its own, to the error given, which the bias z
 then holds as well.
@@ -58,6 +62,7 @@ def markdown(outcomes: Sequence[Outcome], command: str) -> str:
     replications = outcomes[0].replications
     return _PAGE.format(
         command=command, torch=torch.__version__, replications=replications, last=replications - 1, sigmas=SIGMAS,
+        biased=BIASED,
         summary=_summary(outcomes), table=results.markdown(table(outcomes)),
     )  # fmt: skip
 
@@ -77,8 +82,12 @@ def _line(outcome: Outcome) -> list[str]:
     z = "-" if math.isnan(outcome.z) else f"{outcome.z:+.1f}"
     return [
         case.metric, case.model, f"{outcome.truth:.5g}", case.known, points, str(outcome.replications), z,
-        f"{outcome.coverage:.3f}", _band(outcome), "holds" if outcome.holds else "**misses**",
+        f"{outcome.coverage:.3f}", _band(outcome), _verdict(outcome),
     ]  # fmt: skip
+
+
+def _verdict(outcome: Outcome) -> str:
+    return ("holds" if outcome.holds else "**misses**") + (", biased" if outcome.biased else "")
 
 
 def _band(outcome: Outcome) -> str:
@@ -88,8 +97,17 @@ def _band(outcome: Outcome) -> str:
 
 def _summary(outcomes: Sequence[Outcome]) -> str:
     metrics, holding = len({o.case.metric for o in outcomes}), sum(o.holds for o in outcomes)
-    biased = sum(abs(o.z) > 4 for o in outcomes)
-    return (
+    biased = sum(o.biased for o in outcomes)
+    counted = [o for o in outcomes if o.case.below is None]
+    summary = (
         f"{len(outcomes)} cases of {metrics} metrics: {holding} within their band, {len(outcomes) - holding} outside; "
-        f"{biased} with a bias z beyond ±4."
+        f"{biased} with a bias z beyond ±{BIASED:g}."
+    )
+    if not counted:
+        return summary
+    mean = sum(o.coverage for o in counted) / len(counted)
+    error = math.sqrt(LEVEL * (1 - LEVEL) / sum(o.replications for o in counted))
+    return (
+        f"{summary} The mean coverage of the {len(counted)} that have an interval is {mean:.4f}; {LEVEL} was promised, "
+        f"and the standard error of such a mean is {error:.4f}."
     )

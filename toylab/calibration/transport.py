@@ -7,12 +7,15 @@ A distance of finite samples depends on their number. So three things are asked 
                     nothing beside the interval; the closed form for two Gaussians is then m
     another scale   mostly on the line, with the expectation at this very number of points: of W1 by binomials, of
                     squared W2 by order statistics, of Fréchet's distance by χ laws; of Sinkhorn's from draws
+    other axes      in the plane, where no coordinate can be matched by itself and covariances do not commute: from
+                    draws, of W1 and W2 by scipy's assignment, of Fréchet's distance by a form that holds in the plane
 """
 
 from functools import cache
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln, ndtr
 from scipy.stats import binom
 
@@ -33,6 +36,11 @@ BROAD = Line((0.5,), (2.0,))
 PLANE = GaussianMixture([[0.0, 0.0]], std=1.0)
 SHIFTED = GaussianMixture([[0.6 * FAR, 0.8 * FAR]], std=torch.tensor([[0.5, 1.5]], dtype=torch.float64))
 SCALED = GaussianMixture([[0.0, 0.0]], std=2.0)
+
+LONG, TURN = np.array([2.0, 0.5]), np.array([[1.0, -1.0], [1.0, 1.0]]) / 2**0.5
+"""Standard deviations of a Gaussian in the plane, and by what another one like it is turned: 45°."""
+UPRIGHT = GaussianMixture([[0.0, 0.0]], cov=np.diag(LONG**2).tolist())
+TURNED = GaussianMixture([[0.0, 0.0]], cov=(TURN * LONG**2 @ TURN.T).tolist())
 
 BLUR = 0.5
 """Of `sinkhorn` in the last of its cases: the larger, the further from W2."""
@@ -93,6 +101,41 @@ def mean_sliced(std: float, n: int, projections: int = 200) -> float:
     return float(np.sqrt(squared - np.var(distances)))
 
 
+def mean_assigned(power: int, n: int = SIZE, draws: int = _DRAWS // 5) -> float:
+    """E of the Wasserstein distance of this power between n points of UPRIGHT and of TURNED: between equal samples the
+    best plan is an assignment."""
+    values = []
+    for x, y in zip(*drawn_in_plane(draws, n), strict=True):
+        cost = np.linalg.norm(x[:, None] - y, axis=-1) ** power
+        values.append(cost[linear_sum_assignment(cost)].mean() ** (1 / power))
+    return float(np.mean(values))
+
+
+def frechet_in_plane(gap: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """W2 of Gaussians from the gap of their means (..., 2) and their covariances (..., 2, 2): in the plane
+    tr (AB)^½ = (tr AB + 2 √(det A det B))^½, whether they commute or not."""
+    product = np.einsum("...ij,...ji->...", one, other)
+    root = np.sqrt(product + 2 * np.sqrt(np.linalg.det(one) * np.linalg.det(other)))
+    traces = np.trace(one, axis1=-2, axis2=-1) + np.trace(other, axis1=-2, axis2=-1)
+    return np.asarray(np.sqrt((gap**2).sum(-1) + traces - 2 * root))
+
+
+def mean_frechet_in_plane(n: int = SIZE) -> float:
+    """E of Fréchet's distance between n points of UPRIGHT and of TURNED."""
+    means, covs = [], []
+    for z in drawn_in_plane(_DRAWS, n):
+        means.append(z.mean(1))
+        centred = z - z.mean(1, keepdims=True)
+        covs.append(np.einsum("kni,knj->kij", centred, centred) / (n - 1))
+    return float(frechet_in_plane(means[0] - means[1], *covs).mean())
+
+
+def drawn_in_plane(draws: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of UPRIGHT and of TURNED, (draws, n, 2) both."""
+    x, y = np.random.default_rng(0).standard_normal((2, draws, n, 2)) * LONG
+    return x, y @ TURN.T
+
+
 def mean_sinkhorn(one: Line, other: Line, n: int) -> tuple[float, float]:
     """E S^½ of n points of either, and its standard error, from draws, by Sinkhorn's iteration."""
     noise = np.random.default_rng(0)
@@ -150,14 +193,19 @@ def shift_of(metric: str, truth: float = FAR, size: int = SIZE, groups: int = GR
 
 _SCALE = "samples of N(0.5, 2²) for N(0, 1)"
 _ON_LINE = compared(NORMAL, BROAD, SIZE, GROUPS)
+_AXES = "samples of a long Gaussian in the plane, turned by 45°"
+_ASSIGNED = "20,000 draws, to 0.002; at this n"
+_IN_PLANE = compared(UPRIGHT, TURNED, SIZE, GROUPS)
 
 CASES = (
     floor_of("w1"),
     shift_of("w1"),
     Case("w1", _SCALE, lambda: mean_w1(NORMAL, BROAD, SIZE), "binomials, at this n", SIZE, _ON_LINE, GROUPS),
+    Case("w1", _AXES, lambda: mean_assigned(1), _ASSIGNED, SIZE, _IN_PLANE, GROUPS),
     floor_of("w2"),
     shift_of("w2"),
     Case("w2", _SCALE, lambda: mean_w2(NORMAL, BROAD, SIZE), "order statistics, at this n", SIZE, _ON_LINE, GROUPS),
+    Case("w2", _AXES, lambda: mean_assigned(2), _ASSIGNED, SIZE, _IN_PLANE, GROUPS),
     floor_of("sliced-w2"),
     shift_of("sliced-w2", FAR / 2**0.5),
     Case("sliced-w2", "samples of N(0, 4 I) for N(0, I) in the plane", lambda: mean_sliced(2.0, SIZE),
@@ -169,4 +217,5 @@ CASES = (
     floor_of("frechet"),
     shift_of("frechet"),
     Case("frechet", _SCALE, lambda: mean_frechet(NORMAL, BROAD, SIZE), "χ laws, at this n", SIZE, _ON_LINE, GROUPS),
+    Case("frechet", _AXES, mean_frechet_in_plane, "100,000 draws, to 0.001; at this n", SIZE, _IN_PLANE, GROUPS),
 )  # fmt: skip

@@ -30,15 +30,21 @@ class Estimate(NamedTuple):
         return cls(ratio[..., 0], _std(change) * (n - 1) / n**0.5)
 
     @classmethod
-    def of_share(cls, hits: Tensor) -> Self:
-        """The share of hits, bool, over the last axis; standard error as if of two hits and two misses more.
+    def of_share(cls, hits: Tensor, among: Tensor | None = None) -> Self:
+        """The share of hits, bool or from 0 to 1, over the last axis; standard error as if of two hits and two misses
+        more.
 
         So one that is 0 or 1 among n points is not taken for certain: the interval of a rare event then holds from 5
-        expected hits on, and is too wide below 3. (After Agresti and Coull 1998, American Statistician 52.)
+        expected hits on, and is too wide below 3. (After Agresti and Coull 1998, American Statistician 52.) among: the
+        points that count, bool, all by default; the others have no hits. NaN where there are none.
         """
-        n, count = hits.shape[-1], hits.double().sum(-1)
+        hits = hits.double()
+        n = hits.shape[-1] if among is None else among.double().sum(-1)
+        count, halves = hits.sum(-1), (hits * (1 - hits)).sum(-1)  # halves: 0 where every hit is whole
         likely = (count + 2) / (n + 4)
-        return cls(count / n, (likely * (1 - likely) / n).sqrt())
+        value = count / n
+        spread = likely * (1 - likely) - halves / (n + 4)
+        return cls(value, torch.where(value.isnan(), torch.nan, (spread / n).sqrt()))
 
     @classmethod
     def of_gap(cls, first: Tensor, second: Tensor) -> Self:

@@ -58,12 +58,28 @@ def training_leakage(denoiser: Denoiser, law: Distribution, training: Tensor, x_
     much: the interval holds from some 200 points x_t for ten training points and 2,000 for five, and a bias of order
     1/n is up to a third of a standard error.
     """
-    x, memories = x_t.double(), [Empirical(points.double()) for points in with_members(training)]
-    pairs = zip(memories, with_members(x), strict=True)
-    memorised = torch.stack([Exact(own, denoiser.schedule).eps(points, t) for own, points in pairs])
-    exact = Exact(law, denoiser.schedule).eps(x, t)
-    towards, learned = as_given(memorised, x) - exact, denoiser.eps(x_t, t).double() - exact
+    exact = Exact(law, denoiser.schedule).eps(x_t.double(), t)
+    towards, learned = _memorised(denoiser, training, x_t, t) - exact, denoiser.eps(x_t, t).double() - exact
     return Estimate.of_ratio((learned * towards).sum(-1), towards.square().sum(-1))
+
+
+@torch.no_grad()
+def training_mse(denoiser: Denoiser, training: Tensor, x_t: Tensor, t: float) -> Estimate:
+    """Distance to the score of the training set itself, over points x_t (M, n, d) of the law at time t:
+
+        E‖ε_θ - ε_train‖²/d
+
+    ε_train as in `training_leakage`: 0 has learned the points (M, N, d) and nothing else; what the exact law's score
+    has is to be read beside it.
+    """
+    gap = denoiser.eps(x_t, t).double() - _memorised(denoiser, training, x_t, t)
+    return Estimate.of_mean(gap.square().mean(-1))
+
+
+def _memorised(denoiser: Denoiser, training: Tensor, x_t: Tensor, t: float) -> Tensor:
+    """ε_train at the points x_t, each member's own: (M, n, d) float64."""
+    pairs = zip(with_members(training).double(), with_members(x_t).double(), strict=True)
+    return as_given(torch.stack([Exact(Empirical(own), denoiser.schedule).eps(x, t) for own, x in pairs]), x_t)
 
 
 def _nearest(samples: Tensor, law: Distribution, training: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:

@@ -52,9 +52,10 @@ def outlier_mass(samples: Tensor, region: Region) -> Estimate:
 
 
 def mode_weight(samples: Tensor, modal_region: Region) -> Estimate:
-    """Share of each mode among the samples inside the region: (..., n, d) -> (..., K)."""
+    """Share of each mode among the samples inside the region: (..., n, d) -> (..., K). Its interval holds from 5
+    expected samples of the mode on, and below is wider than it need be."""
     inside, r = _responsibilities(samples, modal_region)
-    return Estimate.of_ratio(r, inside[..., None, :].expand_as(r))
+    return Estimate.of_share(r, among=inside[..., None, :])
 
 
 def mode_width(samples: Tensor, modal_region: Region) -> Estimate:
@@ -79,4 +80,4 @@ def _responsibilities(samples: Tensor, region: Region) -> tuple[Tensor, Tensor]:
     x = samples.double()
     inside = region.contains(x)
     r = torch.where(inside[..., None], region.law.responsibilities(x), 0.0)
-    return inside.double(), r.mT
+    return inside, r.mT

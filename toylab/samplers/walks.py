@@ -15,7 +15,11 @@ from toylab.samplers.spacing import Spacing, evenly_in_t, grid
 from toylab.schedules import Schedule
 
 Walk = Callable[[Denoiser, Tensor, Tensor, Generators], Iterator[Tensor]]
-"""(denoiser, x at times[0], times (K+1,), generators) -> x at times[1], ..., times[K]; `cost` evaluations each."""
+"""(denoiser, x at times[0], times (K+1,), generators) -> x at times[1], ..., times[K]; `cost` evaluations each.
+
+A walk goes on from the very tensor it has given, so that a state that is changed in place is changed (toylab.attacks).
+One that chooses its own steps does not.
+"""
 
 W = TypeVar("W", bound=Callable[..., Iterator[Tensor]])
 
