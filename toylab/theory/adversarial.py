@@ -1,18 +1,19 @@
-"""The FGSM direction on a line: pushes that depend on the field, and a fixed point.
+"""Ascents on a line: pushes that depend on the field, and a fixed point.
 
-From a start ρu, u uniform on [-1, 1] and ρ the radius, the step goes where |e(x + σρu) - e(x)| grows:
+From a start ρu, u uniform on [-1, 1] and ρ the radius, FGSM goes one step, and PGD several, where |e(x + σρu) - e(x)|
+grows, in either norm:
 
-    ω = ρ clip(u + step·s, -1, 1),     s = sign[(e(x + σρu) - e(x)) e'(x + σρu)]
+    u <- clip(u + step·s, -1, 1),     s = sign[(e(x + σρu) - e(x)) e'(x + σρu)],     at last ω = ρu
 
 As ω carries no gradient, training is stationary at a field that is the optimum for the law of its own pushes; for a
 given law of pushes from every node, that is the linear system of smoothing.py.
 
-What converges. Where e is monotone along the pushes, s = sign(u) and ω = ±ρ (step >= 1) whatever e is: one iteration
-ends it. So on one Gaussian, and at high noise on any law. What does not: where e is flat or folds back, between modes
-and over a broad background, s flips as e is corrected, and the iteration, whose share of the new field falls as
-2/(k + 1), settles to an average over flips, of which there is more than one. On two Gaussians with 10 % uniform
-outliers (λ = 1, r = 1) two starts end 0.01 to 0.02 apart, root mean square in noise units, where the field moved by 0.2
-to 0.3; the outlier mass of DDIM samples then differs by 0.003 of 0.043, and mode widths by 0.005 of 0.33.
+What converges. Where e is monotone along the pushes, s = sign(u), and ω = ±ρ (steps of 1 or more in all) whatever e is:
+one iteration ends it. So on one Gaussian, and at high noise on any law. What does not: where e is flat or folds back,
+between modes and over a broad background, s flips as e is corrected, and the iteration, whose share of the new field
+falls as 2/(k + 1), settles to an average over flips, of which there is more than one. On two Gaussians with 10 %
+uniform outliers (λ = 1, r = 1) two starts end 0.01 to 0.02 apart, root mean square in noise units, where the field
+moved by 0.2 to 0.3; the outlier mass of DDIM samples then differs by 0.003 of 0.043, and mode widths by 0.005 of 0.33.
 """
 
 import math
@@ -21,6 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from toylab.perturbations import Ascent
 from toylab.theory.lattice import Grid
 from toylab.theory.splines import Spline
 
@@ -29,27 +31,34 @@ _ITERATIONS = 40
 _SETTLED = 1e-10
 
 
-def signed_pushes(eps: Tensor, grid: Grid, radii: tuple[Tensor, Tensor], step: float) -> tuple[Tensor, Tensor]:
+def signed_pushes(eps: Tensor, grid: Grid, radii: tuple[Tensor, Tensor], ascent: Ascent) -> tuple[Tensor, Tensor]:
     """The law of σω from every node: eps (n, 1), radii of σω as nodes and weights -> right and left (m + 1, n), the
     probabilities of i -> i + j and of i -> i - j. A push that ends between two nodes is shared by them: its mean is
     kept, and σ²ω² grows by at most h²/4."""
     n, h = grid.nodes[0], grid.step[0]
     most = math.ceil(float(radii[0].max()) / h) + 1
     laws = torch.zeros(2 * most + 1, n, dtype=torch.float64)
-    u = (torch.arange(_STARTS, dtype=torch.float64) + 0.5) * 2 / _STARTS - 1
+    start = (torch.arange(_STARTS, dtype=torch.float64) + 0.5) * 2 / _STARTS - 1
     field, column = Spline(grid, eps), torch.arange(n)[:, None].expand(n, _STARTS)
     for size, weight in zip(*radii, strict=True):
-        x = (grid.points() + size * u).reshape(-1, 1).requires_grad_()
-        with torch.enable_grad():
-            there = field(x)
-            (slope,) = torch.autograd.grad(there.sum(), x)
-        sign = ((there.detach() - eps.repeat_interleave(_STARTS, 0)) * slope).sign().reshape(n, _STARTS)
-        end = (u + step * sign).clamp(-1, 1) * size / h
+        u = start.expand(n, -1)
+        for _ in range(ascent.steps):
+            u = (u + ascent.step * _climbing(field, eps, grid.points() + size * u)).clamp(-1, 1)
+        end = u * size / h
         below = (end + 1e-9).floor()  # an end on a node is on it to rounding
         above = (end - below).clamp(0, 1)
         for offset, share in ((0, 1 - above), (1, above)):
             laws.index_put_((below.long() + most + offset, column), share * weight / _STARTS, accumulate=True)
     return laws[most:], laws[: most + 1].flip(0)
+
+
+def _climbing(field: Spline, eps: Tensor, x: Tensor) -> Tensor:
+    """The sign of d/dx |e(x) - e at the node|², at points x (n, s) about n nodes."""
+    x = x.reshape(-1, 1).requires_grad_()
+    with torch.enable_grad():
+        there = field(x)
+        (slope,) = torch.autograd.grad(there.sum(), x)
+    return ((there.detach() - eps.repeat_interleave(_STARTS, 0)) * slope).sign().reshape(-1, _STARTS)
 
 
 def settle(
