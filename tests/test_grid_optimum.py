@@ -19,14 +19,14 @@ from toylab.distributions.named import three_gaussians, two_gaussians
 from toylab.errors import BadInput
 from toylab.metrics.smoothness import eps_jacobian
 from toylab.networks import MLP
-from toylab.objectives import Denoising, Regularised, invariance, robust_adv, robust_ran
-from toylab.perturbations import FGSM, Radius, Scene
+from toylab.objectives import Denoising, Regularised, invariance, robust_adv, robust_pgd, robust_ran
+from toylab.perturbations import FGSM, PGD, Ascent, Gaussian, Radius, Random, Scene
 from toylab.samplers import ddim, sample
 from toylab.schedules import VPLinear
 from toylab.theory import Fitted, Grid, GridOptimum, GridSolution, gaussian_optimum, grid_optimum
 from toylab.theory.adversarial import blurred, settle, signed_pushes
 from toylab.theory.grid import _pushes
-from toylab.theory.lattice import uniform_law
+from toylab.theory.lattice import disc_law, gaussian_law, uniform_law
 from toylab.theory.smoothing import Pushes, on_a_line, on_a_plane
 from toylab.training import Trainer, Training
 
@@ -67,6 +67,34 @@ def test_uniform_law_on_a_grid_is_positive_with_the_moments_of_the_uniform_law()
             assert moments[2] == pytest.approx(ratio**4 / 5, rel=1e-12)
 
 
+def test_gaussian_law_on_a_grid_is_positive_with_the_moments_of_the_gaussian():
+    for ratio in torch.linspace(0.01, 10.0, 100, dtype=torch.float64).tolist():
+        k = gaussian_law(ratio)
+        j = torch.arange(len(k), dtype=torch.float64)
+        sides = torch.where(j == 0, 1.0, 2.0).double()
+        assert float(k.min()) >= 0
+        moments = [float((sides * k * j**order).sum()) for order in (0, 2, 4)]
+        assert moments[:2] == pytest.approx([1, ratio**2], rel=1e-8)
+        if ratio > math.sqrt(1 / 3):
+            assert moments[2] == pytest.approx(3 * ratio**4, rel=1e-8)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.37])
+def test_disc_law_on_a_grid_is_positive_with_the_moments_of_the_disc(stretch: float):
+    for ratio in torch.linspace(0.05, 15.0, 40, dtype=torch.float64).tolist():
+        k = disc_law(ratio, stretch * ratio)
+        i, j = (torch.arange(size, dtype=torch.float64) for size in k.shape)
+        k = torch.where(i == 0, 1.0, 2.0).double()[:, None] * k * torch.where(j == 0, 1.0, 2.0).double()
+        x, y = i[:, None] / ratio, j / (stretch * ratio)  # in units of the disc's radius
+        assert float(k.min()) >= 0
+        assert [float((k * f).sum()) for f in (x**0, x**2, y**2)] == pytest.approx([1, 1 / 4, 1 / 4], rel=1e-12)
+        if ratio >= 3:
+            assert float((k * x**2 * y**2).sum()) == pytest.approx(1 / 24, rel=1e-12)
+            assert [float((k * f).sum()) for f in (x**4, y**4)] == pytest.approx([1 / 8, 1 / 8], rel=5e-4)
+    if stretch == 1:
+        assert torch.equal(k, k.mT)
+
+
 # -- against independent solutions -------------------------------------------------------------------------------
 
 
@@ -89,12 +117,14 @@ def polynomial_optimum(objective: Regularised, law: tuple[np.ndarray, np.ndarray
     return basis(x) @ np.linalg.solve(matrix, right)
 
 
-def uniform_nodes(r: float, random: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights of ω = r·u, and of a drawn r."""
-    u, w = legendre.leggauss(24)
+def omega_nodes(direction: Random | Gaussian, r: float, random: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss nodes and weights of ω = r·w, and of a drawn r."""
+    u, half = legendre.leggauss(24)
+    w, weights = hermite_e.hermegauss(24) if isinstance(direction, Gaussian) else (u, half)
+    w, weights = w / (math.sqrt(3) if isinstance(direction, Gaussian) else 1), weights / weights.sum()
     if not random:
-        return r * u, w / 2
-    return np.outer(r * (u + 1) / 2, u).ravel(), np.outer(w / 2, w / 2).ravel()
+        return r * w, weights
+    return np.outer(r * (u + 1) / 2, w).ravel(), np.outer(half / 2, weights).ravel()
 
 
 @pytest.mark.parametrize(
@@ -106,6 +136,9 @@ def uniform_nodes(r: float, random: bool) -> tuple[np.ndarray, np.ndarray]:
         (robust_ran(1.0, flat(2.0, True)), 2.0, True),
         (invariance(3.0, flat(1.0), "random"), 1.0, False),
         (Regularised(2.0, flat(1.5, True), equivariant=False, through=False), 1.5, True),
+        (robust_ran(0.7, flat(1.0), "gaussian"), 1.0, False),
+        (Regularised(0.7, flat(1.0, True), Gaussian(), equivariant=False, through=False), 1.0, True),
+        (robust_ran(0.7, flat(1.0), "l2"), 1.0, False),
     ],
 )
 def test_optimum_on_a_gaussian_is_that_of_polynomials_and_of_fourth_order(
@@ -113,7 +146,7 @@ def test_optimum_on_a_gaussian_is_that_of_polynomials_and_of_fourth_order(
 ):
     x = np.linspace(-4, 4, 81)
     points = torch.from_numpy(x)[:, None]
-    right = torch.from_numpy(polynomial_optimum(objective, uniform_nodes(r, random), x))[:, None]
+    right = torch.from_numpy(polynomial_optimum(objective, omega_nodes(objective.direction, r, random), x))[:, None]
     change = float((right - exact_eps(STANDARD, points)).abs().max())
     gaps = []
     for step in (1 / 12, 1 / 24, 1 / 48):
@@ -125,7 +158,13 @@ def test_optimum_on_a_gaussian_is_that_of_polynomials_and_of_fourth_order(
 
 
 @pytest.mark.parametrize(
-    ("objective", "step"), [(robust_adv(0.7, flat(1.0)), 1.0), (robust_adv(0.7, flat(1.0), FGSM(0.3), False), 0.3)]
+    ("objective", "step"),
+    [
+        (robust_adv(0.7, flat(1.0)), 1.0),
+        (robust_adv(0.7, flat(1.0), FGSM(0.3), False), 0.3),
+        (robust_pgd(0.7, flat(1.0), PGD(3, 0.1)), 0.3),
+        (robust_pgd(0.7, flat(1.0), PGD(2, 0.6, "l2")), 1.0),
+    ],
 )
 def test_adversarial_optimum_on_a_gaussian_is_that_of_polynomials(objective: Regularised, step: float):
     """There ε increases, so the step goes on from the start: ω = sign(u) min(|u| + step, 1)."""
@@ -140,6 +179,48 @@ def test_adversarial_optimum_on_a_gaussian_is_that_of_polynomials(objective: Reg
     assert solution.unsettled == 0
     assert float((right - exact_eps(STANDARD, points)).abs().max()) > 0.3
     assert float((solution.eps(points) - right).abs().max()) < (1e-5 if step == 1 else 1e-3)
+
+
+def plane_nodes(direction: Random | Gaussian) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes (n, 2) and weights of ω of radius 1 in the plane."""
+    if isinstance(direction, Gaussian):
+        u, w = hermite_e.hermegauss(10)
+        pairs = np.stack(np.meshgrid(u, u), -1).reshape(-1, 2) / math.sqrt(3)
+        return pairs, np.outer(w, w).ravel() / w.sum() ** 2
+    share, w = legendre.leggauss(8)  # of the squared length, which is uniform up to 2
+    angle = 2 * math.pi * np.arange(20) / 20
+    ring = np.stack([np.cos(angle), np.sin(angle)], -1)
+    return (np.sqrt(share + 1)[:, None, None] * ring).reshape(-1, 2), np.repeat(w / 2, 20) / 20
+
+
+@pytest.mark.parametrize("direction", [Random("l2"), Gaussian()])
+def test_optimum_on_a_plane_is_that_of_polynomials(direction: Random | Gaussian):
+    """On N(0, I), r = 1, by products of Hermite polynomials to degree 15 in all; the best affine function is 30 times
+    further away."""
+    nodes, weights = hermite_e.hermegauss(24)
+    places = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2)
+    mass = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    powers = [(i, j) for i, j in product(range(16), repeat=2) if i + j <= 15]
+    scale = np.exp([-0.5 * (math.lgamma(i + 1) + math.lgamma(j + 1)) for i, j in powers])
+
+    def basis(x: np.ndarray) -> np.ndarray:
+        first, second = (hermite_e.hermevander(x[:, axis], 15) for axis in (0, 1))
+        return np.stack([first[:, i] * second[:, j] for i, j in powers], -1) * scale
+
+    still, lam = basis(places), 0.7
+    matrix, right = (still.T * mass) @ still, (still.T * mass) @ (SIGMA * places)
+    for omega, w in zip(*plane_nodes(direction), strict=True):
+        change = basis(places + SIGMA * omega) - still
+        matrix += lam * w * (change.T * mass) @ change
+        right += lam * w * np.outer(mass @ change, omega)
+    objective, law = Regularised(lam, flat(1.0), direction), GaussianMixture([[0.0, 0.0]], std=1.0)
+    x = torch.randn(200, 2, dtype=torch.float64)
+    found = grid_optimum(objective, law, ALPHA, SIGMA, Fitted(1 / 8)).eps(x)
+    expected = torch.from_numpy(basis(x.numpy()) @ np.linalg.solve(matrix, right))
+    optimum = gaussian_optimum(objective, law, ALPHA, SIGMA)
+    gap = float((found - expected).square().mean().sqrt())
+    assert gap < 1e-4
+    assert 30 * gap < float((x @ optimum.matrix.mT + optimum.bias - expected).square().mean().sqrt())
 
 
 @pytest.mark.parametrize(
@@ -158,6 +239,10 @@ def test_optimum_on_a_gaussian_is_affine_only_as_the_radius_vanishes(r: float, g
 VARIANTS = [
     Regularised(1.3, flat(1.2, random), equivariant=equivariant, through=through)
     for random, equivariant, through in product((False, True), repeat=3)
+]
+VARIANTS += [
+    Regularised(1.3, flat(1.2, random), direction, equivariant=equivariant, through=random)
+    for direction, random, equivariant in product((Gaussian(), Random("l2")), (False, True), (False, True))
 ]
 
 
@@ -237,10 +322,14 @@ def dense(p: Tensor, k: Tensor, lam: float, through: bool) -> Tensor:
 
 
 @pytest.mark.parametrize("through", [True, False])
-@pytest.mark.parametrize("random", [True, False])
-def test_both_solvers_are_the_dense_solution_also_where_p_is_tiny(through: bool, random: bool):
+@pytest.mark.parametrize(
+    ("random", "direction"), [(True, Random()), (False, Random()), (False, Random("l2")), (False, Gaussian())]
+)
+def test_both_solvers_are_the_dense_solution_also_where_p_is_tiny(
+    through: bool, random: bool, direction: Random | Gaussian
+):
     """Every node with p above 1e-12 of its largest, and the matrix is positive definite."""
-    objective = Regularised(1.5, flat(2.0, random), through=through)
+    objective = Regularised(1.5, flat(2.0, random), direction, through=through)
     for law, grid in ((SEEN, Fitted(1 / 4)), (SEEN_2D, Fitted(most=31))):
         solution = grid_optimum(objective, law, ALPHA, SIGMA, grid)
         x, p = solution.grid.points(), solution.density.flatten()
@@ -272,18 +361,19 @@ def test_the_two_solvers_agree_where_the_plane_is_a_line():
         torch.testing.assert_close(plane, torch.stack(lines, 1))
 
 
-def test_adversarial_pushes_are_those_of_the_direction():
-    """Mean and mean square of σω at nodes of a field that rises and falls, against 10,000 draws of FGSM itself: within
-    five standard errors, and what one of the 64 starts makes."""
+@pytest.mark.parametrize("ascent", [FGSM(), PGD(3, 0.4), PGD(3, 0.4, "l2")])
+def test_adversarial_pushes_are_those_of_the_direction(ascent: Ascent):
+    """Mean and mean square of σω at nodes of a field that rises and falls, against 10,000 draws of the ascent itself:
+    within five standard errors, and what one of the 64 starts makes."""
     n, radius, node = 10_000, 1.3, slice(60, -60, 12)
     level = Exact(MODES, VPLinear()).at(torch.full((1, 1), VPLinear().time(SIGMA / ALPHA), dtype=torch.float64))
     grid = Fitted(1 / 24)(MODES, ALPHA, SIGMA, radius)
     x, single = grid.points(), torch.ones(1, dtype=torch.float64)
-    right, left = signed_pushes(exact_eps(MODES, x), grid, (SIGMA * radius * single, single), 1.0)
+    right, left = signed_pushes(exact_eps(MODES, x), grid, (SIGMA * radius * single, single), ascent)
     torch.testing.assert_close(right[1:].sum(0) + left.sum(0), torch.ones(len(x), dtype=torch.float64))
     points = x[node].repeat_interleave(n, 0)[None]
     sizes, generator = torch.full(points.shape[:2], radius, dtype=torch.float64), torch.Generator().manual_seed(0)
-    push = SIGMA * FGSM()(Scene(level, points, points), sizes, generator).reshape(-1, n)
+    push = SIGMA * ascent(Scene(level, points, points), sizes, generator).reshape(-1, n)
     offset = grid.step[0] * torch.arange(len(right), dtype=torch.float64)[:, None]
     for order, sign in ((1, -1.0), (2, 1.0)):
         found = (offset**order * (right + sign * left)).sum(0)[node]
@@ -329,12 +419,13 @@ def test_a_field_seen_at_a_resolution_is_its_mean_over_a_gaussian():
 # -- properties --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("draw", ["linf", "l2", "gaussian"])
 @pytest.mark.parametrize("law", [SEEN, SEEN_2D], ids=["line", "plane"])
-def test_without_penalty_it_is_the_exact_score(law: Distribution):
-    solution = grid_optimum(robust_ran(0.0), law, ALPHA, SIGMA)
+def test_without_penalty_it_is_the_exact_score(law: Distribution, draw: str):
+    solution = grid_optimum(robust_ran(0.0, draw=draw), law, ALPHA, SIGMA, SMALL)
     x = 40 * torch.rand(1000, law.dim, dtype=torch.float64) - 20
     torch.testing.assert_close(solution.eps(x), exact_eps(law, x), rtol=0, atol=1e-12)
-    tiny = grid_optimum(robust_ran(1e-9), law, ALPHA, SIGMA)
+    tiny = grid_optimum(robust_ran(1e-9, draw=draw), law, ALPHA, SIGMA, SMALL)
     inside = solution.density > 1e-12
     assert float((tiny.eps(tiny.grid.points()) - exact_eps(law, tiny.grid.points()))[inside].abs().max()) < 1e-6
 
@@ -363,11 +454,12 @@ def test_optimum_follows_shifts_reflections_and_quarter_turns():
     mirrored = grid_optimum(objective, rotated(uneven, [[-1.0]]), ALPHA, SIGMA, Grid([-12.0], [12.0], [601]))
     torch.testing.assert_close(mirrored.eps(-x), -here, rtol=0, atol=1e-8)
     turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
-    grid = Grid([-9.0] * 2, [9.0] * 2, [91] * 2)
+    grid = Grid([-9.0] * 2, [9.0] * 2, [61] * 2)
     y = 3 * torch.randn(50, 2, dtype=torch.float64)
-    plain = grid_optimum(objective, SEEN_2D, ALPHA, SIGMA, grid).eps(y)
-    turned = grid_optimum(objective, rotated(SEEN_2D, turn), ALPHA, SIGMA, grid).eps(y @ turn.T)
-    torch.testing.assert_close(turned, plain @ turn.T, rtol=0, atol=1e-8)
+    for flipped in (objective, robust_ran(1.0, flat(1.0), "l2")):
+        plain = grid_optimum(flipped, SEEN_2D, ALPHA, SIGMA, grid).eps(y)
+        turned = grid_optimum(flipped, rotated(SEEN_2D, turn), ALPHA, SIGMA, grid).eps(y @ turn.T)
+        torch.testing.assert_close(turned, plain @ turn.T, rtol=0, atol=1e-8)
 
 
 def test_a_product_law_is_solved_by_its_factors_only_as_the_radius_vanishes():
@@ -405,6 +497,16 @@ def test_errors_are_measured_and_refused_above_a_tolerance():
         grid_optimum(robust_adv(1.0, flat(1.0)), SEEN, ALPHA, SIGMA, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("draw", ["l2", "gaussian"])
+def test_errors_of_other_pushes_are_measured_too(draw: str):
+    """The error is below what is said of it, and that below a tenth of the shift; the ends do not matter."""
+    objective = robust_ran(1.0, flat(1.0), draw)
+    coarse, fine = (grid_optimum(objective, SEEN_2D, ALPHA, SIGMA, Fitted(step)) for step in (1 / 3, 1 / 6))
+    gap, errors = rms(coarse, coarse.shift - fine._between(coarse.grid.points())), coarse.errors()
+    assert gap < errors.step < 0.1 * rms(coarse, coarse.shift)
+    assert errors.domain < 1e-9
+
+
 def test_the_ends_of_the_grid_do_not_matter_where_p_is_tiny():
     """Every node above 1e-12 of the largest density, not only in the mean."""
     for law, grid in ((SEEN, Fitted()), (SEEN_2D, SMALL)):
@@ -431,10 +533,11 @@ def test_what_has_no_grid_optimum_is_refused():
     ran = robust_ran(1.0, flat(1.0))
     with pytest.raises(BadInput, match="one or two dimensions, not 3"):
         grid_optimum(ran, GaussianMixture([[0.0] * 3], std=1.0), ALPHA, SIGMA)
-    with pytest.raises(BadInput, match="here: known are Random, and on a line FGSM"):
+    with pytest.raises(BadInput, match="here: known are Random, Gaussian, and on a line FGSM and PGD"):
         grid_optimum(Regularised(1.0, flat(1.0), Upwards()), STANDARD, ALPHA, SIGMA)
-    with pytest.raises(BadInput, match=r"direction FGSM\(.*\) here"):
-        grid_optimum(robust_adv(1.0, flat(1.0)), SEEN_2D, ALPHA, SIGMA)
+    for law, ascent in ((SEEN_2D, FGSM()), (SEEN_2D, FGSM(norm="l2")), (STANDARD, FGSM(draws=2))):
+        with pytest.raises(BadInput, match=r"direction FGSM\(.*\) here"):
+            grid_optimum(robust_adv(1.0, flat(1.0), ascent), law, ALPHA, SIGMA)
     with pytest.raises(BadInput, match=r"direction FGSM\(.*\) here"):
         grid_optimum(Regularised(1.0, flat(1.0), FGSM()), STANDARD, ALPHA, SIGMA).affine()
     with pytest.raises(BadInput, match="2 axes, the law 1"):

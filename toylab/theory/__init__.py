@@ -4,16 +4,23 @@
 Gaussian it stands for. `grid_optimum` is the best of all functions for any law in one or two dimensions, at one noise
 level, and `GridOptimum` the same at every level, as a denoiser for samplers, attacks and metrics.
 
-Which directions ω are known where:
+Which directions ω of a penalty are known where:
 
-    direction   gaussian_optimum             grid_optimum
-    Random      closed form                  a linear system, in 1-D and 2-D
-    FGSM        a fixed point                a fixed point of linear systems, in 1-D, as far as it settles
+    direction             gaussian_optimum                     grid_optimum
+    Random, linf          closed form                          a linear system, in 1-D and 2-D
+    Random, l2            closed form                          a linear system, in 1-D and 2-D
+    Gaussian              closed form                          a linear system, in 1-D and 2-D
+    FGSM, PGD             a fixed point, in either norm and    a fixed point of linear systems, in 1-D and in either
+                          for any number of draws              norm, for one draw, as far as it settles
 
-Those are of the penalties; of DRO, whose ω starts uniform and ascends the loss itself:
+And of the objectives without one:
 
-    step = 0    closed form, L_AT with λ = 1     -
-    step > 0    -                                -
+    ddpm, oracle-clean    closed form                          the exact ε
+    pseudo-huber          that of ddpm                         -
+    trimmed               that of ddpm                         -
+    dro, step = 0         closed form, L_AT with λ = 1         -
+    dro, step > 0         -                                    -
+    ambient               - (the clean law's ε: ddpm's of the law that it does not see)
 """
 
 from toylab.theory.denoiser import GridOptimum

@@ -22,7 +22,8 @@ sixth moment on, the spline, and the ends of the grid, where pushes out are drop
 is what it is at the edge. `GridSolution.errors` measures all three.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -33,12 +34,12 @@ from torch import Tensor
 from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.objectives import Objective, Regularised
-from toylab.perturbations import FGSM, Random
+from toylab.perturbations import Ascent, Direction, Gaussian, Random
 from toylab.theory.adversarial import RESOLUTION, blurred, settle, signed_pushes
 from toylab.theory.gaussian import AffineOptimum
-from toylab.theory.lattice import FITTED, Fitted, Grid, uniform_law
-from toylab.theory.perturbation import largest, radii, regularised, strength, unknown_direction
-from toylab.theory.smoothing import Pushes, on_a_line, on_a_plane
+from toylab.theory.lattice import FITTED, Fitted, Grid, disc_law, gaussian_law, uniform_law
+from toylab.theory.perturbation import radii, reach, regularised, strength, unknown_direction
+from toylab.theory.smoothing import Pushes, Shifts, on_a_line, on_a_plane
 from toylab.theory.splines import Spline
 
 _FLOOR = 1e-30  # of the largest density: below it, p counts as this
@@ -91,10 +92,8 @@ class GridSolution:
         x = self.grid.points()
         basis = torch.cat([torch.ones_like(x[..., :1]), x], -1).movedim(-1, 0)  # (1 + d, n...)
         p, target = self.density, self._field(x, -self.sigma * self.law.score(x, self.alpha, self.sigma))
-        lam, push = (
-            strength(self.objective, self.alpha, self.sigma),
-            _pushes(self.objective, self.alpha, self.sigma, self.grid),
-        )
+        lam = strength(self.objective, self.alpha, self.sigma)
+        push = _pushes(self.objective, self.alpha, self.sigma, self.grid)
         moved = push(p) * basis - push(p * basis)
         if self.objective.through:
             moved = moved + p * (push(torch.ones_like(p)) * basis - push(basis))
@@ -141,15 +140,15 @@ def grid_optimum(
 ) -> GridSolution:
     """The exact minimiser of `objective` over all functions at one noise level, for a law in one or two dimensions.
 
-    With a Random direction exact but for the grid; with FGSM, on a line only, a stationary point as far as it settles
-    (adversarial.py). grid: nodes, or how to choose them. tolerance: BadInput is raised where one of
+    With a Random or Gaussian direction exact but for the grid; with FGSM or PGD, on a line only, a stationary point as
+    far as it settles (adversarial.py). grid: nodes, or how to choose them. tolerance: BadInput is raised where one of
     `GridSolution.errors` is above it. Raises BadInput for what has no linear system here, too.
     """
     if not (alpha >= 0 and sigma > 0):
         raise BadInput(f"alpha must be at least 0 and sigma positive, not {alpha} and {sigma}")
     asked = regularised(objective)
     if isinstance(grid, Fitted):
-        grid = grid(law, alpha, sigma, largest(asked.radius, alpha, sigma))
+        grid = grid(law, alpha, sigma, reach(asked, alpha, sigma, law.dim))
     if grid.dim != law.dim:
         raise BadInput(f"the grid has {grid.dim} axes, the law {law.dim}")
     solution = _solve(asked, law, alpha, sigma, grid)
@@ -181,44 +180,63 @@ def _solve(
         return unit * on_a_line(p, target, right, left, lam, asked.through)
 
     match asked.direction:
-        case Random(norm="linf") if grid.dim == 1:
-            k = _laws(asked, alpha, sigma, grid)[1][0][0][:, None].expand(-1, len(p))
+        case Random() | Gaussian() if grid.dim == 1:
+            k = _mean_law(asked, alpha, sigma, grid.step[0])[:, None].expand(-1, len(p))
             return replace(plain, shift=along(k, k))
-        case Random(norm="linf"):
+        case Random() | Gaussian():
             push = _pushes(asked, alpha, sigma, grid)
             return replace(plain, shift=unit * on_a_plane(p, target, push, lam, asked.through))
-        case FGSM(step=step, norm="linf", draws=1) if grid.dim == 1:
+        case Ascent(draws=1) if grid.dim == 1:
             sizes, weights = radii(asked.radius, alpha, sigma)
 
             def best(eps: Tensor) -> Tensor:
                 seen = blurred(eps, grid, RESOLUTION * sigma)
-                return along(*signed_pushes(seen, grid, (sigma * sizes, weights), step))
+                return along(*signed_pushes(seen, grid, (sigma * sizes, weights), asked.direction))
 
             if field is not None:
                 return replace(plain, shift=best(field))
             shift, unsettled = settle(exact, best, lambda change: _rms(change, p))
             return replace(plain, shift=shift, unsettled=unsettled)
         case _:
-            raise unknown_direction(asked.direction, "Random, and on a line FGSM, both linf")
+            raise unknown_direction(asked.direction, "Random, Gaussian, and on a line FGSM and PGD of one draw")
 
 
-def _laws(asked: Regularised, alpha: float, sigma: float, grid: Grid) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-    """The law of a random ω on the grid: weights of the radii, and for each the law of every axis; in 1-D, their mean
-    alone. Raises BadInput for another direction."""
-    if asked.direction != Random():
-        raise unknown_direction(asked.direction, "Random, linf")
+def _mean_law(asked: Regularised, alpha: float, sigma: float, h: float) -> Tensor:
+    """The law of a random ω of a line on its nodes, k_0, ..., k_m: the mean over the radii."""
     sizes, weights = radii(asked.radius, alpha, sigma)
-    laws = [tuple(uniform_law(float(r) * sigma / h) for h in grid.step) for r in sizes]
-    if grid.dim > 1:
-        return weights, laws
-    mean = torch.zeros(max(len(k) for (k,) in laws), dtype=torch.float64)
-    for w, (k,) in zip(weights, laws, strict=True):
-        mean[: len(k)] += w * k
-    return torch.ones(1, dtype=torch.float64), [(mean,)]
+    return _summed([w * _axis_law(asked.direction, float(r) * sigma / h) for r, w in zip(sizes, weights, strict=True)])
 
 
-def _pushes(asked: Regularised, alpha: float, sigma: float, grid: Grid) -> Pushes:
-    return Pushes(*_laws(asked, alpha, sigma, grid), grid.nodes)
+def _axis_law(direction: Direction, ratio: float) -> Tensor:
+    """The law of one coordinate of σω, ratio = σr/h. Raises BadInput where ω is not random."""
+    match direction:
+        case Gaussian():
+            return gaussian_law(ratio / math.sqrt(3))
+        case Random():
+            return uniform_law(ratio)
+        case _:
+            raise unknown_direction(direction, "Random and Gaussian")
+
+
+def _pushes(asked: Regularised, alpha: float, sigma: float, grid: Grid) -> Pushes | Shifts:
+    """K of a random ω. Raises BadInput for another direction."""
+    if grid.dim == 1:
+        return Pushes(torch.ones(1), [(_mean_law(asked, alpha, sigma, grid.step[0]),)], grid.nodes)
+    sizes, weights = radii(asked.radius, alpha, sigma)
+    ratios = [[float(r) * sigma / h for h in grid.step] for r in sizes]
+    if asked.direction == Random("l2"):
+        long = math.sqrt(2)  # |ω| <= r√d
+        discs = [disc_law(long * rows, long * columns) for rows, columns in ratios]
+        return Shifts(_summed([w * k for w, k in zip(weights, discs, strict=True)]))
+    return Pushes(weights, [tuple(_axis_law(asked.direction, ratio) for ratio in pair) for pair in ratios], grid.nodes)
+
+
+def _summed(laws: Sequence[Tensor]) -> Tensor:
+    """Laws on more and fewer nodes, added."""
+    total = torch.zeros([max(sizes) for sizes in zip(*(k.shape for k in laws), strict=True)], dtype=torch.float64)
+    for k in laws:
+        total[tuple(slice(size) for size in k.shape)] += k
+    return total
 
 
 def _rms(change: Tensor, density: Tensor) -> float:

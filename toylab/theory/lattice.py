@@ -1,9 +1,10 @@
 """Grids, and laws of ω on them.
 
-On evenly spaced nodes a push moves a node to a node: the uniform law of a coordinate of σω on [-a, a] is replaced by
-weights k_j ≥ 0 on the multiples j of the step h, symmetric and with the same moments of order 0, 2 and 4 (of order
-0 and 2 where a < 1.29 h, as the least positive j is 1). With nothing else replaced, the objective on the nodes is
-exactly what it is off them, and every property that rests on weights being positive is kept.
+On evenly spaced nodes a push moves a node to a node: the law of σω is replaced by weights k_j ≥ 0 on the multiples j of
+the step h, symmetric and with the same moments of order 0, 2 and 4 (of order 0 and 2 where σω is shorter than a step or
+a few, as the least positive j is 1). With nothing else replaced, the objective on the nodes is exactly what it is off
+them, and every property that rests on weights being positive is kept. For a coordinate uniform on [-a, a] this is
+`uniform_law`, for a Gaussian one `gaussian_law`, for a point uniform on a disc `disc_law`.
 """
 
 import math
@@ -21,6 +22,7 @@ _STEP = {1: 1 / 12, 2: 1 / 6}  # h in units of σ
 _MOST = {1: 2401, 2: 201}  # nodes an axis, where the step has to give way
 _PROBES = 2048  # exact samples that say where a law is
 _LEAST = 1e-13  # of the largest density: what the grid has to reach
+_TAIL = 8.0  # standard deviations, beyond which a Gaussian has 1e-15
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,64 @@ def uniform_law(ratio: float) -> Tensor:
         j = torch.arange(math.ceil(ratio) + 1, dtype=torch.float64)
         k = (_hat_below(ratio - j) - _hat_below(-ratio - j)) / (2 * ratio)
         top = math.floor(ratio + 0.5)
+    return _matched(k, second, fourth, top)
+
+
+def gaussian_law(ratio: float) -> Tensor:
+    """k_0, ..., k_m (m + 1,), with k_-j = k_j: N(0, s²) on multiples of h, ratio = s/h.
+
+    Positive, of total 1, second moment s² and, where s >= 0.58 h, fourth 3s⁴: by the masses at 0, h and 2h up to
+    s = 1.15 h, then by the density at the nodes, whose moments are off by less than 1e-8 of themselves.
+    """
+    square = ratio**2
+    if square < 1 / 3:
+        return torch.tensor([1 - square, square / 2], dtype=torch.float64)
+    if square < 4 / 3:
+        two = (3 * square**2 - square) / 24
+        one = square / 2 - 4 * two
+        return torch.tensor([1 - 2 * (one + two), one, two], dtype=torch.float64)
+    k = (-0.5 * (torch.arange(math.ceil(_TAIL * ratio) + 1, dtype=torch.float64) / ratio).square()).exp()
+    return k / (2 * k.sum() - k[0])
+
+
+def disc_law(rows: float, columns: float) -> Tensor:
+    """k_ij (l + 1, m + 1), with k_±i±j = k_ij: the uniform law on a disc of radius a on multiples of the steps h of two
+    axes, rows and columns = a/h of each.
+
+    Positive, of total 1, of second moments a²/4 and, where a >= 3 h, of fourth moments E x²y² = a⁴/24 and E x⁴ = a⁴/8
+    (but for what chords shorter than 1.29 h lack). A disc is a mixture of its chords: the rows have the law of a
+    coordinate, and a chord at height y is uniform, of half length √(a² - y²); the mean of that along either axis. A
+    smaller disc counts as the square of its second moments.
+    """
+    if min(rows, columns) < 3:
+        side = math.sqrt(3) / 2
+        return torch.outer(uniform_law(side * rows), uniform_law(side * columns))
+    along, across = _chords(rows, columns), _chords(columns, rows).mT
+    k = torch.zeros(max(len(along), len(across)), max(along.shape[1], across.shape[1]), dtype=torch.float64)
+    for part in (along, across):
+        k[: part.shape[0], : part.shape[1]] += part / 2
+    return k
+
+
+def _chords(rows: float, columns: float) -> Tensor:
+    """The disc as chords along the columns, (l + 1, m + 1)."""
+    share = _coordinate_law(rows)
+    laws = [uniform_law(columns * math.sqrt(max(0.0, 1 - (i / rows) ** 2))) for i in range(len(share))]
+    k = torch.zeros(len(share), max(map(len, laws)), dtype=torch.float64)
+    for i, law in enumerate(laws):
+        k[i, : len(law)] = share[i] * law
+    return k
+
+
+def _coordinate_law(ratio: float) -> Tensor:
+    """A coordinate y of the disc, of density 2√(a² - y²)/(πa²), on multiples of h within [-a, a]; a >= 3 h."""
+    j = torch.arange(math.floor(ratio + 1e-9) + 1, dtype=torch.float64)
+    k = 2 / (math.pi * ratio**2) * (ratio**2 - j**2).clamp(min=0).sqrt()
+    return _matched(k, ratio**2 / 4, ratio**4 / 8, len(j) - 1)
+
+
+def _matched(k: Tensor, second: float, fourth: float, top: int) -> Tensor:
+    """k of total 1 and these moments, by its values at top - 2, top - 1 and top."""
     sides = torch.where(torch.arange(len(k)) == 0, 1.0, 2.0).double()
     powers = (torch.arange(len(k), dtype=torch.float64) / top) ** torch.tensor([[0.0], [2.0], [4.0]])
     wanted = torch.tensor([1.0, second / top**2, fourth / top**4], dtype=torch.float64)

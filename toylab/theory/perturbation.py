@@ -1,8 +1,8 @@
 """What the exact optima need to know of the perturbation ω, in one place.
 
 An objective is read as a `Regularised` one (λ = 0 for denoising). Its ω is r·w: a radius r, fixed or a draw uniform
-on [0, R), and a direction w in [-1, 1]^d that a module below knows: `gaussian` and `grid` dispatch on the direction
-and refuse the others with BadInput.
+on [0, R), and a direction w that a module below knows: `moments` and `grid` dispatch on the direction and refuse the
+others with BadInput.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toylab.errors import BadInput
 from toylab.objectives import Denoising, Objective, Regularised
-from toylab.perturbations import Direction, Radius, Scalar
+from toylab.perturbations import Direction, Gaussian, Radius, Scalar
 
 
 def regularised(objective: Objective) -> Regularised:
@@ -50,6 +50,14 @@ def largest(radius: Radius, alpha: float, sigma: float) -> float:
     fixed = replace(radius, r0=r0, rho=rho, bias=bias, clip=clip, random=False)
     level = torch.tensor([[alpha]], dtype=torch.float64), torch.tensor([[sigma]], dtype=torch.float64)
     return float(fixed(*level, None))
+
+
+def reach(asked: Regularised, alpha: float, sigma: float, dim: int) -> float:
+    """How far a coordinate of ω goes: R, R√d in the L2 ball, four standard deviations of a Gaussian one."""
+    most = largest(asked.radius, alpha, sigma)
+    if isinstance(asked.direction, Gaussian):
+        return most * 4 / math.sqrt(3)
+    return most * math.sqrt(dim) if getattr(asked.direction, "norm", None) == "l2" else most
 
 
 def mean_square(radius: Radius, alpha: float, sigma: float) -> float:

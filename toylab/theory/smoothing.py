@@ -77,7 +77,26 @@ class Pushes:
         return torch.nn.functional.conv1d(rows, first[None, None], padding="same").reshape(f.shape)
 
 
-def on_a_plane(p: Tensor, target: Tensor, push: Pushes, lam: float, through: bool) -> Tensor:
+class Shifts:
+    """K in the plane for a law of both axes together: k_ij (l + 1, m + 1) with k_±i±j = k_ij."""
+
+    def __init__(self, k: Tensor):
+        self.rows = torch.cat([k.flip(1)[:, :-1], k], 1)[:, None]  # one filter a row
+
+    def __call__(self, f: Tensor) -> Tensor:
+        """f (..., n, m) -> Kf: every row smoothed along itself by every filter, and added where that shifts it."""
+        *_, n, m = f.shape
+        along = torch.nn.functional.conv1d(f.reshape(-1, 1, m), self.rows, padding="same").reshape(
+            -1, n, *self.rows.shape[:1], m
+        )
+        total = along[:, :, 0].clone()
+        for i in range(1, min(len(self.rows), n)):
+            total[:, i:] += along[:, :-i, i]
+            total[:, :-i] += along[:, i:, i]
+        return total.reshape(f.shape)
+
+
+def on_a_plane(p: Tensor, target: Tensor, push: Callable[[Tensor], Tensor], lam: float, through: bool) -> Tensor:
     """δ (n, m, c) by conjugate gradients, p (n, m) and u* (n, m, c), until no node's residual is above 1e-12 max |u*|
     of its diagonal. RuntimeError where that is not reached."""
     density, one = push(p), push(torch.ones_like(p))
