@@ -27,7 +27,7 @@ from toylab.denoisers import Denoiser, Exact, Learned
 from toylab.distributions import Box, GaussianMixture, Sphere
 from toylab.distributions.named import oblique_plane, three_gaussians
 from toylab.errors import BadInput
-from toylab.index import SAMPLERS
+from toylab.index import ATTACKS, SAMPLERS
 from toylab.networks import MLP
 from toylab.perturbations import PGD, Norm, Scene
 from toylab.samplers import Walk, cost, ddim, ddpm, sample
@@ -378,13 +378,25 @@ def test_the_best_so_far_never_falls():
             assert (found[2] > found[0]).any()
 
 
-@pytest.mark.parametrize("attack", [Random(), Greedy(), Adaptive(6, checkpoint=False)])
+EVERY_ATTACK = {"random": Random(), "greedy": Greedy(), "adaptive": Adaptive(6, checkpoint=False)}
+
+
+def test_every_attack_is_held_against_its_budget():
+    assert {*EVERY_ATTACK} == {*ATTACKS}
+
+
+@pytest.mark.parametrize("attack", EVERY_ATTACK.values(), ids=EVERY_ATTACK)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_larger_budget_moves_the_end_farther(attack: Attack, place):
-    """In the mean over 100 starts, beyond 2 standard errors of the paired difference."""
-    radii = torch.tensor([0.05, 0.1, 0.2, 0.4], dtype=torch.float64).repeat_interleave(100)
-    on = victim(three_gaussians(), x=noise(1, 100).repeat(1, 4, 1))
-    found = moved(attack, on, Threat(radii, "linf", place)).reshape(4, 100)
+@pytest.mark.parametrize(
+    "walk",
+    [pytest.param(ATTACKABLE[name], id=name, marks=[] if name == "ddim" else pytest.mark.slow) for name in ATTACKABLE],
+)
+def test_a_larger_budget_moves_the_end_farther(attack: Attack, place, walk: Walk):
+    """From nowhere without one, in the mean over 100 starts, beyond 2 standard errors of the paired difference."""
+    radii = torch.tensor([0.0, 0.05, 0.1, 0.2, 0.4], dtype=torch.float64).repeat_interleave(100)
+    on = Victim(walk, Exact(three_gaussians(), DDPM()), noise(1, 100).repeat(1, 5, 1), NFE * (cost(walk) or 1))
+    found = moved(attack, on, Threat(radii, "linf", place)).reshape(5, 100)
+    assert (found[0] == 0).all()
     for less, more in pairwise(found):
         gain = more - less
         assert float(gain.mean()) > 2 * float(gain.std()) / math.sqrt(100)

@@ -181,7 +181,7 @@ def test_a_bias_is_said_beside_what_holds():
         assert (outcome.holds, outcome.biased) == (True, biased)
         assert calibration.table([outcome])[1][-1] == ("holds, biased" if biased else "holds")
     page = calibration.markdown([outcome], "a command")
-    assert "0 with a bias z beyond ±4. The mean coverage of the 1 that have an interval is 0.9500;" in page
+    assert "0 with a bias z beyond ±4.\nThe mean coverage of the 1 that have an interval is 0.9500;" in page
 
 
 # -- the command and its page ------------------------------------------------------------------------------------------

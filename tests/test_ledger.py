@@ -8,13 +8,30 @@ import torch
 
 from tests.test_experiments import TINY, carry_out
 from toylab import randomness
+from toylab.contamination import outliers
 from toylab.denoisers import Exact
 from toylab.distributions import GaussianMixture
+from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.experiments.laboratory import Laboratory
 from toylab.launch import configure
-from toylab.ledger import BOTH, CONTAMINATION, FIT, INTERACTION, TOTAL, accounts, chain_of, eps_parts, table
-from toylab.schedules import DDPM
+from toylab.ledger import (
+    BOTH,
+    CONTAMINATION,
+    FIT,
+    INTERACTION,
+    PRIOR_IN_NATS,
+    TOTAL,
+    accounts,
+    chain_of,
+    eps_parts,
+    in_nats,
+    prior_in_nats,
+    table,
+)
+from toylab.likelihood import log_likelihood, prior_log_prob
+from toylab.metrics import Estimate
+from toylab.schedules import DDPM, VE, RectifiedFlow, Schedule
 from toylab.statistics import Interval
 
 LEDGER = {"evaluation": {"ledger": True}}
@@ -44,6 +61,49 @@ def test_parts_in_ε_are_those_of_gaussians():
     for part, exact in ((CONTAMINATION, one**2), (FIT, two**2), (INTERACTION, 2 * one * two)):
         value, stderr = (float(v) for v in parts[part])
         assert abs(value - exact * (alpha**2 + sigma**2)) < 4 * stderr
+
+
+@pytest.mark.parametrize("schedule", [RectifiedFlow(), VE(sigma_max=5.0)], ids=["flow", "ve"])
+def test_the_priors_part_in_nats_is_a_divergence_of_gaussians(schedule: Schedule):
+    """KL(N(αm, α²S + σ²I) ‖ N(0, (α² + σ²)I)) in closed form, within 4 standard errors; the fall of the likelihood of
+    its own points by the flow, too."""
+    law, n = GaussianMixture([[2.0, -1.0]], cov=[[4.0, 1.0], [1.0, 0.5]]), 20_000
+    alpha, sigma = (float(level) for level in schedule(schedule.t_max))
+    prior, cov = alpha**2 + sigma**2, alpha**2 * law.cov + sigma**2 * torch.eye(2, dtype=torch.float64)
+    quadratic = (float(cov.trace()) + alpha**2 * 5.0) / prior
+    exact = 0.5 * (quadratic - 2 + 2 * math.log(prior) - float(cov.logdet()))
+    noise = randomness.stream(0, "test")
+    x = alpha * law.sample(n, noise) + sigma * torch.randn(n, 2, dtype=torch.float64, generator=noise)
+    found = prior_in_nats(law, schedule, x[None])
+    assert exact > 10 * float(found.stderr)
+    assert abs(float(found.value) - exact) < 4 * float(found.stderr)
+    denoiser, points = Exact(law, schedule), law.sample(500, noise)
+    alpha, sigma = schedule(schedule.t_min)
+    points = alpha * points + sigma * torch.randn(500, 2, dtype=torch.float64, generator=noise)
+    own, from_prior = (log_likelihood(denoiser, points, terminal).value for terminal in (law.log_prob, prior_log_prob))
+    fall = Estimate.of_mean(own - from_prior)
+    assert abs(float(fall.value) - exact) < 4 * float(fall.stderr)
+
+
+def test_the_priors_part_in_nats_is_shown_for_the_law_that_was_trained_on(found, toylab):
+    """Against fresh points of that law, within 4 standard errors of the gap; the oracle saw another law."""
+    run, _ = found
+    heading, *lines = in_nats(run.rows)
+    assert heading == ["method", "prior"]
+    assert [line[0] for line in lines] == METHODS
+    clean = three_gaussians()
+    laws = {"ddpm": outliers(clean, 0.1), "robust-adv": outliers(clean, 0.1), "oracle-clean": clean}
+    for method, law in laws.items():
+        alpha, sigma = (float(level) for level in DDPM()(DDPM().t_max))
+        x = alpha * law.sample(100_000, randomness.stream(0, "test"))
+        x = x + sigma * torch.randn(x.shape, dtype=x.dtype, generator=randomness.stream(1, "test"))
+        value, stderr = prior_in_nats(law, DDPM(), x)
+        for row in [r for r in run.rows if (r["method"], r["metric"]) == (method, PRIOR_IN_NATS)]:
+            assert abs(float(row["value"]) - float(value)) < 4 * math.hypot(float(row["stderr"]), float(stderr))
+    assert in_nats([row for row in run.rows if row["metric"] != PRIOR_IN_NATS]) == []
+    code, out, _ = toylab("show", run.path, "--ledger", "--markdown")
+    assert code == 0
+    assert all("| " + " | ".join(line) + " |" in out for line in lines)
 
 
 def test_parts_add_up_to_what_is_measured_elsewhere(found):

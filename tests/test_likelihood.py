@@ -14,7 +14,7 @@ from toylab.distributions import Distribution, GaussianMixture
 from toylab.distributions.named import subspace, three_gaussians
 from toylab.errors import BadInput
 from toylab.index import SCHEDULES
-from toylab.likelihood import _signs, log_likelihood, prior_log_prob
+from toylab.likelihood import _signs, log_likelihood, prior_gap, prior_log_prob
 from toylab.metrics.likelihood import girsanov_bound, kl
 from toylab.networks import MLP
 from toylab.samplers import ddim, grid, prior
@@ -95,7 +95,9 @@ def test_from_the_prior_it_is_the_density_of_what_the_flow_makes_of_it(schedule:
     exact = prior_log_prob(end, alpha_end, sigma_end) + stretch.log()
     found = log_likelihood(Exact(law, schedule), x).value
     torch.testing.assert_close(found, exact, rtol=0, atol=1e-6)
-    assert (found - law.log_prob(x, alpha, sigma)).abs().max() > 1e-4
+    gap = law.log_prob(x, alpha, sigma) - found
+    assert gap.abs().max() > 1e-4
+    torch.testing.assert_close(gap, prior_gap(law, schedule, end), rtol=0, atol=1e-6)
 
 
 def test_the_prior_is_that_of_the_samplers():

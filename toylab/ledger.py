@@ -22,6 +22,9 @@ The last sum, over d, is the `interaction`. Samplers and samples have no part in
 *In W2* to the clean law a part is by how much a link's W2 is above that of the one before, so that parts add up to the
 total exactly and may be negative: a link can bring samples nearer. Their order is floor, contamination, discretisation,
 prior, objective, fit, training set; a part is what it adds to those before.
+
+*In nats* the prior's part is known by itself: by how much the expected log-likelihood of the law that was trained on
+falls when the exact flow starts from the prior, KL(p_T ‖ N(0, (α² + σ²) I)) at t_max (toylab/likelihood.py).
 """
 
 import re
@@ -31,9 +34,12 @@ import torch
 from torch import Tensor
 
 from toylab.denoisers import Denoiser
+from toylab.distributions import Distribution
 from toylab.errors import BadInput
+from toylab.likelihood import prior_gap
 from toylab.metrics import Estimate
 from toylab.results import ENDLESS, Row, by_seed
+from toylab.schedules import Schedule
 from toylab.statistics import Interval
 
 FROM_LAW = "-from-law"
@@ -44,6 +50,8 @@ CONTAMINATION, OBJECTIVE, BOTH, FIT, TRAINING_SET = (
 )  # fmt: skip
 PARTS = ("floor", CONTAMINATION, "discretisation", "prior", OBJECTIVE, BOTH, FIT, TRAINING_SET)
 INTERACTION, TOTAL = "interaction", "total"
+PRIOR_IN_NATS = "ledger-prior-nats"
+"""What results.csv calls the prior's part in nats."""
 
 Account = dict[str, list[float]]
 """Part, interaction or total -> one number a seed."""
@@ -72,6 +80,16 @@ def eps_parts(chain: Mapping[str, Denoiser], x_t: Tensor, t: float) -> dict[str,
     return {part: Estimate.of_mean(terms) for part, terms in squares.items()}
 
 
+def prior_in_nats(law: Distribution, schedule: Schedule, x: Tensor) -> Estimate:
+    """The prior's part in nats, over points x (M, n, d) of the law at t_max.
+
+    To every gap q is added exp(-q) - 1, whose mean is 0: terms are then of the size of the divergence itself, 0 at the
+    least, where gaps are of that of its root.
+    """
+    gap = prior_gap(law, schedule, x)
+    return Estimate.of_mean(gap + torch.expm1(-gap))
+
+
 def metric_of(part: str) -> str:
     """What results.csv calls a part in ε."""
     return "ledger-" + re.sub("[^a-z]+", "-", part)
@@ -84,6 +102,13 @@ def accounts(rows: Sequence[Row]) -> dict[str, dict[str, Account]]:
         raise BadInput("this run has no error ledger; run it with --set evaluation.ledger=true")
     eps = {method: dict(_in_eps(rows, method)) for method in ledgers}
     return {"W2": {method: dict(_in_w2(rows, method, eps[method])) for method in ledgers}, "ε": eps}
+
+
+def in_nats(rows: Sequence[Row]) -> list[list[str]]:
+    """Heading, then one line a method: the prior's part in nats; none for a run that was not measured for it."""
+    methods = dict.fromkeys(row["method"] for row in rows if row["metric"] == PRIOR_IN_NATS)
+    body = [[method, str(Interval.of(by_seed(rows, method, PRIOR_IN_NATS, "clean")))] for method in methods]
+    return [["method", "prior"], *body] if body else []
 
 
 def table(accounts: Mapping[str, Account]) -> list[list[str]]:

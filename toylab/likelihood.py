@@ -7,8 +7,8 @@ The density of points x at t_min is that of the terminal law where the flow carr
 
 (instantaneous change of variables: Song et al., arXiv:2011.13456, eq. 39). With the exact denoiser and the law itself
 as terminal law it is the law's own density, to the tolerance; with the prior N(0, r² I), from which samplers start, the
-difference is the prior's part of the error. It is the likelihood of the deterministic samplers' law, in the limit of
-many steps. For the reverse SDE see `metrics.likelihood.girsanov_bound`.
+difference is the prior's part of the error (`prior_gap`). It is the likelihood of the deterministic samplers' law, in
+the limit of many steps. For the reverse SDE see `metrics.likelihood.girsanov_bound`.
 """
 
 import copy
@@ -21,10 +21,12 @@ from torch import Tensor, nn
 
 from toylab import randomness
 from toylab.denoisers import Denoiser
+from toylab.distributions import Distribution
 from toylab.errors import BadInput
 from toylab.randomness import Generators
 from toylab.samplers import Counted, ProbabilityFlow
 from toylab.samplers.probability_flow import State
+from toylab.schedules import Schedule
 
 Terminal: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x (..., d), α, σ) -> log-density (...): `law.log_prob`, or `prior_log_prob`."""
@@ -46,6 +48,17 @@ def prior_log_prob(x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """log N(x; 0, (α² + σ²) I): (..., d) -> (...)."""
     variance = alpha**2 + sigma**2
     return -0.5 * (x.square().sum(-1) / variance + x.shape[-1] * (2 * math.pi * variance).log())
+
+
+def prior_gap(law: Distribution, schedule: Schedule, x: Tensor, terminal: Terminal = prior_log_prob) -> Tensor:
+    """log p_T - log prior, in nats, at states x_T (..., d) of the law at t_max: (...).
+
+    By so much log-likelihoods fall when the flow starts from the prior, N(0, (α² + σ²) I), or the terminal law given,
+    instead of the law's own x_T: it carries both densities by the same volume. The mean over the law is
+    KL(p_T ‖ prior), and with the exact denoiser that of what the flow makes of either.
+    """
+    alpha, sigma = schedule(schedule.t_max)
+    return law.log_prob(x, alpha, sigma) - terminal(x, alpha, sigma)
 
 
 def log_likelihood(

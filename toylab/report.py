@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from toylab import judgement
 from toylab.errors import BadInput
-from toylab.ledger import accounts, table
+from toylab.ledger import accounts, in_nats, table
 from toylab.results import attacked_summary, summary, swept
 from toylab.runs import Run
 
@@ -30,7 +30,9 @@ def ledger(run: Run) -> Report:
     """Its error ledger. Raises BadInput for a run without one."""
     if swept(run.rows):
         raise BadInput(f"{run.path} is a sweep: a ledger is that of one study, of a folder in its cells/")
-    return Report({f"{quantity}, part by part: {_over(run)}": table(of) for quantity, of in accounts(run.rows).items()})
+    tables = {f"{quantity}, part by part": table(of) for quantity, of in accounts(run.rows).items()}
+    tables |= {"nats, the prior's part": in_nats(run.rows)}
+    return Report({f"{title}: {_over(run)}": lines for title, lines in tables.items() if lines})
 
 
 def compared(run: Run) -> Report:

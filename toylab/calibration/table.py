@@ -108,6 +108,6 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     mean = sum(o.coverage for o in counted) / len(counted)
     error = math.sqrt(LEVEL * (1 - LEVEL) / sum(o.replications for o in counted))
     return (
-        f"{summary} The mean coverage of the {len(counted)} that have an interval is {mean:.4f}; {LEVEL} was promised, "
-        f"and the standard error of such a mean is {error:.4f}."
+        f"{summary}\nThe mean coverage of the {len(counted)} that have an interval is {mean:.4f}; "
+        f"{LEVEL} was promised, and the standard error of such a mean\nis {error:.4f}."
     )

@@ -19,7 +19,7 @@ from toylab.data import Finite, Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, SingularLaw
 from toylab.index import METRICS
-from toylab.ledger import eps_parts, metric_of
+from toylab.ledger import CONTAMINATION, PRIOR_IN_NATS, eps_parts, metric_of, prior_in_nats
 from toylab.metrics import Estimate
 from toylab.metrics.flow import is_deterministic
 from toylab.metrics.robustness import Modal, Region
@@ -155,7 +155,8 @@ def measure(subject: Subject, bench: Bench, of_samples: bool = False) -> Iterato
 
 
 def _ledger(subject: Subject, bench: Bench) -> Iterator[Measurement]:
-    """The parts of its error in ε, at the points at which eps-mse is held against the clean law."""
+    """The parts of its error in ε, at the points at which eps-mse is held against the clean law; the prior's in nats,
+    at points of the law that was trained on."""
     found: dict[str, list[Estimate]] = {}
     for t in bench.times:
         for part, estimate in eps_parts(subject.chain, bench.points_at("clean", t), t).items():
@@ -163,6 +164,9 @@ def _ledger(subject: Subject, bench: Bench) -> Iterator[Measurement]:
             yield from _rows(metric_of(part), "clean", estimate, subject, bench, t=t)
     for part, estimates in found.items():
         yield from _rows(metric_of(part), "clean", Estimate.average(estimates), subject, bench)
+    law, last = "contaminated" if CONTAMINATION in subject.chain else "clean", bench.schedule.t_max
+    nats = prior_in_nats(bench.laws[law], bench.schedule, bench.points_at(law, last))
+    yield from _rows(PRIOR_IN_NATS, "clean", nats, subject, bench)
 
 
 def _references(needs: list[str], subject: Subject, bench: Bench) -> list[str]:

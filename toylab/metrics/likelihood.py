@@ -12,7 +12,7 @@ from toylab import randomness
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.errors import BadInput
-from toylab.likelihood import Terminal, log_likelihood, prior_log_prob
+from toylab.likelihood import Terminal, log_likelihood, prior_gap, prior_log_prob
 from toylab.metrics.estimate import Estimate
 from toylab.randomness import Generators
 
@@ -71,8 +71,7 @@ def girsanov_bound(
     schedule, exact = denoiser.schedule, Exact(law, denoiser.schedule)
     x0, z = _draws(law, generators, size)
     alpha, sigma = schedule(schedule.t_max)
-    x = alpha * x0 + sigma * z
-    terms = law.log_prob(x, alpha, sigma) - terminal(x, alpha, sigma)
+    terms = prior_gap(law, schedule, alpha * x0 + sigma * z, terminal)
     for t, weight in zip(*_quadrature(denoiser, levels), strict=True):
         alpha, sigma = schedule(t)
         x = alpha * x0 + sigma * z

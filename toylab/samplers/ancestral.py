@@ -6,7 +6,12 @@ arXiv:2010.02502, eq. 7 and 12) written for any (α, σ),
     x_s = α_s x0(x_t) + √(σ_s² - c²) eps(x_t) + c z,     c² = η² (σ_s²/σ_t²) (σ_t² - (α_t/α_s)² σ_s²)
 
 η = 0 is DDIM, Euler's method for d(x/α) = eps du, u = σ/α; η = 1 is DDPM's ancestral sampling with the posterior
-variance (Ho et al., arXiv:2006.11239, eq. 6-7), which solves the reverse SDE exactly while x0 does not change.
+variance (Ho et al., arXiv:2006.11239, eq. 6-7), which solves the reverse SDE exactly while x0 does not change. Any η
+between them is weakly of first order, in λ = -log u, for
+
+    d(x/α) = (1 + η²) eps du + η √(d(u²)) dw̄
+
+which has the marginals of both.
 """
 
 from collections.abc import Iterator
