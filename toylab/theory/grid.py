@@ -186,11 +186,11 @@ def _solve(
         case Random() | Gaussian():
             push = _pushes(asked, alpha, sigma, grid)
             return replace(plain, shift=unit * on_a_plane(p, target, push, lam, asked.through))
-        case Ascent(draws=1) if grid.dim == 1:
+        case Ascent(draws=1) as ascent if grid.dim == 1:
             sizes, weights = radii(asked.radius, alpha, sigma)
 
             def best(eps: Tensor) -> Tensor:
-                return along(*signed_pushes(eps, grid, (sigma * sizes, weights), asked.direction))
+                return along(*signed_pushes(eps, grid, (sigma * sizes, weights), ascent))
 
             if field is not None:
                 return replace(plain, shift=best(field))
