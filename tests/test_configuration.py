@@ -1,5 +1,6 @@
 """Configurations: completion, layering, and one clear line for what is wrong."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from toylab.configuration import Contamination, Law, Method, Settings, assignmen
 from toylab.contamination import inlier_noise, outliers
 from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
+from toylab.perturbations import Radius
 
 
 class Inner(Settings):
@@ -59,6 +61,13 @@ def test_every_objective_is_configurable_and_survives_a_round_trip(name: str):
         ({"method": {"name": "robust-adv", "radius": {"rh": 1}}}, "radius: unknown key 'rh'; did you mean 'rho'"),
         ({"method": {"name": "robust-adv", "radius": {"rho": float("nan")}}}, "radius.rho: .*finite"),
         ({"method": {"name": "robust-adv", "radius": {"r0": -1.0}}}, "method: r0 must be"),
+        (
+            {"method": {"name": "robust-adv", "radius": "flta"}},
+            "radius: unknown radius schedule 'flta'; did you mean 'flat'",
+        ),
+        ({"method": {"name": "robust-adv", "radius": {"name": "flat", "rh": 1}}}, "radius: unknown key 'rh'"),
+        ({"method": {"name": "robust-adv", "radius": {"name": 3}}}, "radius: unknown radius schedule '3'"),
+        ({"method": {"name": "robust-adv", "plan": {"widen": 2.0}}}, "method: .*ramp and widen from 0 to 1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(values, message: str):
@@ -86,6 +95,42 @@ def test_layers():
     assert (radius["rho"], radius["r0"], radius["bias"]) == (0.0, 2.0, 8 / 255)
     assert list(over({"methods": {"c": "ddpm"}})["methods"]) == ["a", "b", "c"]
     assert list(over({"methods": {"c": "ddpm"}}, whole=True)["methods"]) == ["c"]
+
+
+@pytest.mark.parametrize("name", index.RADII)
+def test_a_radius_schedule_has_a_name_and_is_written_out(name: str):
+    """By --set, over a complete radius of another kind, alone or with what differs from it, in any order."""
+    meant = index.RADII.load(name)
+    base = validate(Outer, {"methods": {"b": {"name": "robust-adv", "radius": {"r0": 5.0, "rho": 0.3}}}}).model_dump()
+    for texts, radius in (
+        (["methods.b.radius=" + name], meant),
+        (["methods.b.radius=" + name, "methods.b.radius.r0=2"], replace(meant, r0=2.0)),
+        (["methods.b.radius.r0=2", "methods.b.radius=" + name], replace(meant, r0=2.0)),
+        ([f'methods.b.radius={{"name": "{name}", "random": true}}'], replace(meant, random=True)),
+    ):
+        outer = validate(Outer, overlay(Outer, base, assignments(texts)))
+        assert outer.methods["b"].build().radius == radius
+        assert outer.model_dump()["methods"]["b"]["radius"] == asdict(radius)
+        assert validate(Outer, outer.model_dump()) == outer
+    over = overlay(
+        Outer, overlay(Outer, base, assignments(["methods.b.radius=" + name])), assignments(["methods.b.lam=2"])
+    )
+    built = validate(Outer, over).methods["b"].build()
+    assert (built.radius, built.lam) == (meant, 2.0)
+
+
+def test_the_paper_keeps_its_radius():
+    """σ² + 8/255, times a draw: the default of robust-ran, robust-adv and robust-pgd."""
+    assert index.RADII.load("paper") == Radius(1.0, 2.0, 8 / 255, 10.0, True, "noise")
+    for name in ("robust-ran", "robust-adv", "robust-pgd"):
+        assert Method.model_validate(name) == Method.model_validate({"name": name, "radius": "paper"})
+
+
+def test_a_method_recorded_before_plans_had_a_width_means_the_same():
+    radius = {"r0": 1.0, "rho": 2.0, "bias": 8 / 255, "clip": 10.0, "random": True, "unit": "noise"}
+    plan = {"rho": 0.0, "start": 0.0, "ramp": 0.0, "one_in": 1, "every": 1}
+    old = {"name": "robust-ran", "lam": 0.3, "radius": radius, "draw": "linf", "through": True, "plan": plan}
+    assert Method.model_validate(old) == Method.model_validate("robust-ran")
 
 
 def test_assignments():

@@ -21,7 +21,7 @@ from toylab.objectives import (
     robust_pgd,
     robust_ran,
 )
-from toylab.perturbations import FGSM, Radius, Random
+from toylab.perturbations import FGSM, Direction, Gaussian, Radius, Random
 from toylab.schedules import DDPM
 
 FLAT = Radius(0.5, 0.0, 0.0, random=False)
@@ -142,6 +142,20 @@ def test_a_regulariser_rests_until_it_starts_and_then_grows():
     assert robust_ran(plan=Plan(start=0.9)).evaluations == pytest.approx(1.1)
 
 
+@pytest.mark.parametrize("direction", [Random(), FGSM(), Gaussian()])
+def test_a_radius_may_grow_over_training(direction: Direction):
+    """From 0 at its start: the same as a training with the share of the radius that it has in this step."""
+    b, half = batch(), replace(FLAT, r0=0.5 * FLAT.r0)
+    plan = Plan(start=0.5, widen=0.2)
+    for step, radius in ((0, None), (50, replace(FLAT, r0=0.0)), (60, half), (70, FLAT), (99, FLAT)):
+        here = replace(b, step=step, steps=100)
+        wanted = Denoising() if radius is None else Regularised(1.0, radius, direction)
+        torch.testing.assert_close(drawn(Regularised(1.0, FLAT, direction, plan=plan), here), drawn(wanted, here))
+    done = replace(b, step=99, steps=100)
+    grown = [drawn(Regularised(1.0, FLAT, direction, plan=p), done) for p in (Plan(widen=0.3), Plan())]
+    assert torch.equal(*grown)
+
+
 def test_a_penalty_by_itself_in_one_step_of_three():
     """The same as with the loss, on the same pushes; the loss is then the plain one."""
     b, denoiser = batch(), Exact(three_gaussians(), DDPM())
@@ -206,7 +220,16 @@ def test_a_part_of_the_batch_costs_its_share(build, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "bad", [{"start": 1.0}, {"start": -0.1}, {"ramp": 1.5}, {"one_in": 0}, {"every": 0}, {"rho": float("nan")}]
+    "bad",
+    [
+        {"start": 1.0},
+        {"start": -0.1},
+        {"ramp": 1.5},
+        {"one_in": 0},
+        {"every": 0},
+        {"rho": float("nan")},
+        {"widen": -0.1},
+    ],
 )
 def test_bad_plans(bad: dict[str, float]):
     with pytest.raises(BadInput):

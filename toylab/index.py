@@ -143,6 +143,16 @@ OBJECTIVES = Index(
     group="toylab.objectives",
 )
 
+RADII = Index(
+    "radius schedule",
+    {
+        "paper": Entry("toylab.perturbations:PAPER", "the paper's: s² + 8/255 noise units, times a random draw"),
+        "flat": Entry("toylab.perturbations:FLAT", "one noise unit at every level"),
+        "rising": Entry("toylab.perturbations:RISING", "3/√s noise units: it shrinks slower than the noise"),
+        "data": Entry("toylab.perturbations:DATA", "a fixed length in the data, 0.1"),
+    },
+)
+
 SAMPLERS = Index(
     "sampler",
     {

@@ -22,6 +22,7 @@ from torch import Tensor
 from toylab import randomness
 from toylab.denoisers import NoiseLevel
 from toylab.errors import BadInput
+from toylab.index import RADII, Index
 from toylab.randomness import Generators
 
 Scalar = float | Tensor
@@ -36,9 +37,11 @@ Unit = Literal["noise", "data"]
 class Radius:
     """The radius schedule; the defaults are the paper's, with the draw applied to all of r, bias included.
 
-    unit: noise, the power law above, or data, a fixed length there (rho is not used). Raises BadInput for negative
-    sizes and unknown units.
+    unit: noise, the power law above, or data, a fixed length there (rho is not used). Some have names (RADII), by which
+    configurations mean their values. Raises BadInput for negative sizes and unknown units.
     """
+
+    names: ClassVar[Index] = RADII
 
     r0: Scalar = 1.0
     rho: Scalar = 2.0
@@ -229,3 +232,13 @@ def at_least_zero(name: str, value: Scalar) -> None:
     v = torch.as_tensor(value)
     if not bool(((v >= 0) & v.isfinite()).all()):
         raise BadInput(f"{name} must be finite and at least 0, not {v.tolist()}")
+
+
+PAPER = Radius()
+"""σ² + 8/255 (in VP), times a random draw."""
+FLAT = Radius(rho=0.0, bias=0.0, random=False)
+"""One noise unit at every level."""
+RISING = Radius(r0=3.0, rho=-0.5, bias=0.0, random=False)
+"""3/√s noise units, 10 at most."""
+DATA = Radius(r0=0.1, bias=0.0, random=False, unit="data")
+"""0.1 in the data at every level, 10 noise units at most."""

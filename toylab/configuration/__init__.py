@@ -16,7 +16,7 @@ from toylab.configuration.choices import (
     ScheduleChoice,
     Spacing,
 )
-from toylab.configuration.layers import assignments, joined, overlay, read
+from toylab.configuration.layers import assignments, overlay, read, relaid
 from toylab.configuration.settings import Choice, Settings, validate
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
     "Settings",
     "Spacing",
     "assignments",
-    "joined",
     "overlay",
     "read",
+    "relaid",
     "validate",
 ]

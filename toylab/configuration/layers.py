@@ -57,10 +57,17 @@ def overlay(
 
 
 def _rechosen(old: Any, new: Any) -> Any:
-    new = {"name": new} if isinstance(new, str) else new
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("name", old["name"]) != old["name"]:
+    return relaid(old, {"name": new} if isinstance(new, str) else new)
+
+
+def relaid(old: Any, new: Any) -> Any:
+    """A choice's settings with new ones laid over them, table by table; another name replaces what stands there."""
+    new = {"name": new} if isinstance(old, Mapping) and isinstance(new, str) else new
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
-    return joined(old, new)
+    if new.get("name", old.get("name")) != old.get("name"):
+        return new
+    return {**old, **{key: relaid(old.get(key), value) for key, value in new.items()}}
 
 
 def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:

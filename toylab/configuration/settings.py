@@ -28,6 +28,24 @@ class Settings(BaseModel):
         return data
 
 
+class Named(Settings):
+    """Settings of which some sets have a name in `names`: it stands for all of them but those given beside it."""
+
+    names: ClassVar[Index]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, data: Any) -> Any:
+        data = {"name": data} if isinstance(data, str) else data
+        if not isinstance(data, Mapping) or "name" not in data:
+            return data
+        try:
+            meant = dataclasses.asdict(cls.names.load(str(data["name"])))
+        except BadInput as error:
+            raise ValueError(str(error)) from None
+        return {**meant, **{key: value for key, value in data.items() if key != "name"}}
+
+
 class Choice(BaseModel):
     """A name from `index` and the parameters of its definition, all of them written out."""
 
@@ -96,7 +114,8 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 @cache
 def parameters_of(target: Callable[..., Any], given: int) -> type[Settings]:
-    """The parameters of a definition as a settings class; those that are dataclasses become one in turn."""
+    """The parameters of a definition as a settings class; those that are dataclasses become one in turn, and take the
+    names that a dataclass gives to some of its settings, an Index `names`."""
     hints, fields = _hints(target), {}
     for parameter in list(inspect.signature(target).parameters.values())[given:]:
         kind, default = hints[parameter.name], parameter.default
@@ -106,7 +125,9 @@ def parameters_of(target: Callable[..., Any], given: int) -> type[Settings]:
         elif any(getattr(part, "__name__", "") == "Tensor" for part in typing.get_args(kind)):
             kind = float  # "a number, or one a member": a configuration holds numbers
         fields[parameter.name] = (kind, ... if default is parameter.empty else default)
-    return create_model(target.__name__, __base__=Settings, **typing.cast(Any, fields))
+    names = getattr(target, "names", None)
+    base = Settings if names is None else type("Named", (Named,), {"names": names, "__module__": __name__})
+    return create_model(target.__name__, __base__=base, **typing.cast(Any, fields))
 
 
 def _arguments(target: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:

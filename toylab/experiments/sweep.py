@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from pydantic import Field, field_validator, model_validator
 
-from toylab.configuration import joined, overlay, validate
+from toylab.configuration import overlay, relaid, validate
 from toylab.errors import BadInput
 from toylab.experiments import pipeline, study
 from toylab.experiments.experiment import Experiment, Progress
@@ -146,7 +146,7 @@ class Sweep(MethodStudy):
             for axis, point in zip(own, place, strict=True):
                 at |= axis.labels(point)
                 for key, value in zip(axis.keys, point, strict=True):
-                    changed = joined(changed, nested(within(key), value))
+                    changed = relaid(changed, nested(within(key), value))
             yield changed, at
 
     def _in_full(self, key: str) -> list[str]:

@@ -20,19 +20,16 @@ cannot do.
 
 from toylab.objectives.base import BOUNDED
 from toylab.objectives.equivariance import ALWAYS, Plan, Regularised
-from toylab.perturbations import PGD, Radius, Random
+from toylab.perturbations import DATA, PGD, RISING, Radius, Random
 from toylab.weightings import Weighting
 
-FAR = Radius(r0=3.0, rho=-0.5, bias=0.0, random=False)
-"""3/√s noise units, 10 at most."""
-SHORT = Radius(r0=0.1, bias=0.0, random=False, unit="data")
 FALLING = Plan(rho=1.0)
 """λ_t = λ s."""
 NORMAL = PGD(norm="l2")
 
 
 def robust_onesided(
-    lam: float = 0.5, radius: Radius = FAR, weighting: Weighting = BOUNDED, plan: Plan = FALLING
+    lam: float = 0.5, radius: Radius = RISING, weighting: Weighting = BOUNDED, plan: Plan = FALLING
 ) -> Regularised:
     """Equivariance of the pushed state alone, to large random ω: against outliers."""
     return Regularised(lam, radius, Random(), through=False, weighting=weighting, plan=plan)
@@ -40,7 +37,7 @@ def robust_onesided(
 
 def robust_l2(
     lam: float = 3.0,
-    radius: Radius = SHORT,
+    radius: Radius = DATA,
     ascent: PGD = NORMAL,
     through: bool = False,
     weighting: Weighting = BOUNDED,

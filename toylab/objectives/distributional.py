@@ -7,18 +7,18 @@ also from states that the forward process hardly visits. For ω independent of x
 as the noise; on a Gaussian its affine optimum is that of L_AT with λ = 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from toylab.denoisers import Denoiser
 from toylab.objectives.base import BOUNDED, Batch, square
 from toylab.objectives.equivariance import ONE_STEP
-from toylab.perturbations import FGSM, Radius, Random, Scene
+from toylab.perturbations import FGSM, FLAT, Radius, Random, Scene
 from toylab.randomness import Generators
 from toylab.weightings import Weighting
 
-SMALL_RADIUS = Radius(0.1, 0.0, 0.0, random=False)
+SMALL_RADIUS = replace(FLAT, r0=0.1)
 
 
 @dataclass(frozen=True)

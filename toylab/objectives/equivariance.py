@@ -10,6 +10,7 @@ weighted alike over t, so λ means the same in every parametrisation. ω carries
 for all members, and until the regulariser begins, the baseline's path is taken bit for bit.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,7 @@ from toylab.errors import BadInput
 from toylab.objectives.base import BOUNDED, Batch, Denoising, square
 from toylab.perturbations import (
     FGSM,
+    PAPER,
     PGD,
     Direction,
     Gaussian,
@@ -34,8 +36,6 @@ from toylab.perturbations import (
 from toylab.randomness import Generators
 from toylab.weightings import Weighting
 
-PAPER_RADIUS = Radius()
-"""σ² + 8/255 (in VP), times a random draw."""
 ONE_STEP, SEVERAL_STEPS = FGSM(), PGD()
 
 
@@ -44,8 +44,9 @@ class Plan:
     """Where in noise and training the regulariser acts, and how much of each batch.
 
     rho: λ_t = λ s^rho, s = σ/√(α² + σ²); start: share of training before it begins (late: the paper's fine-tuning);
-    ramp: share over which it then grows linearly from 0; one_in: it sees one sample in so many of each batch; every:
-    its gradient is computed in one step of so many, and serves until the next. Raises BadInput for anything else.
+    ramp, widen: shares over which λ, and the radius, then grow linearly from 0; one_in: it sees one sample in so many
+    of each batch; every: its gradient is computed in one step of so many, and serves until the next. Raises BadInput
+    for anything else.
 
     (Acting in one step of k with k λ instead, the gradients of loss and penalty would no longer cancel within a step:
     clipping tips their balance, and Adam, which divides by their size, goes slower.)
@@ -56,19 +57,28 @@ class Plan:
     ramp: float = 0.0
     one_in: int = 1
     every: int = 1
+    widen: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.start < 1 and 0 <= self.ramp <= 1) or abs(self.rho) == float("inf") or self.rho != self.rho:
-            raise BadInput(f"0 <= start < 1, 0 <= ramp <= 1 and a finite rho are needed, not {self}")
+        if not (0 <= self.start < 1 and 0 <= self.ramp <= 1 and 0 <= self.widen <= 1 and math.isfinite(self.rho)):
+            raise BadInput(f"0 <= start < 1, ramp and widen from 0 to 1 and a finite rho are needed, not {self}")
         if self.one_in < 1 or self.every < 1:
             raise BadInput(f"one_in and every must be at least 1, not {self.one_in} and {self.every}")
 
     def strength(self, batch: Batch) -> float:
         """What λ is multiplied by in this step."""
+        return self._grown(batch, self.ramp)
+
+    def width(self, batch: Batch) -> float:
+        """What the radius is multiplied by in this step."""
+        return self._grown(batch, self.widen)
+
+    def _grown(self, batch: Batch, over: float) -> float:
+        """From 0 at the start to 1, linearly over this share of training."""
         since = batch.step / batch.steps - self.start
         if since < 0:
             return 0.0
-        return min(1.0, since / self.ramp) if self.ramp else 1.0
+        return min(1.0, since / over) if over else 1.0
 
     def some(self, batch: Batch) -> slice:
         """The samples it sees; in turn, and evenly spread where times are."""
@@ -134,6 +144,8 @@ class Regularised:
         part = level if t.shape == batch.t.shape else denoiser.at(t)
         scene = Scene(part, batch.x0[:, which], x_t[:, which])
         radius = self.radius(part.alpha, part.sigma, generator)
+        if self.plan.widen:
+            radius = radius * self.plan.width(batch)
         if self.direction.evaluations:
             eps = level.eps(x_t)
             omega = self.direction(scene._replace(eps=eps[:, which].detach()), radius, generator)
@@ -153,7 +165,7 @@ class Regularised:
 
 def robust_ran(
     lam: float = 0.3,
-    radius: Radius = PAPER_RADIUS,
+    radius: Radius = PAPER,
     draw: Literal["linf", "l2", "gaussian"] = "linf",
     through: bool = True,
     weighting: Weighting = BOUNDED,
@@ -166,7 +178,7 @@ def robust_ran(
 
 def robust_adv(
     lam: float = 0.3,
-    radius: Radius = PAPER_RADIUS,
+    radius: Radius = PAPER,
     ascent: FGSM = ONE_STEP,
     through: bool = True,
     weighting: Weighting = BOUNDED,
@@ -178,7 +190,7 @@ def robust_adv(
 
 def robust_pgd(
     lam: float = 0.3,
-    radius: Radius = PAPER_RADIUS,
+    radius: Radius = PAPER,
     ascent: PGD = SEVERAL_STEPS,
     through: bool = True,
     weighting: Weighting = BOUNDED,
@@ -190,7 +202,7 @@ def robust_pgd(
 
 def invariance(
     lam: float = 0.3,
-    radius: Radius = PAPER_RADIUS,
+    radius: Radius = PAPER,
     direction: Literal["random", "fgsm"] = "fgsm",
     weighting: Weighting = BOUNDED,
     plan: Plan = ALWAYS,

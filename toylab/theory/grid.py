@@ -186,12 +186,12 @@ def _solve(
         case Random() | Gaussian():
             push = _pushes(asked, alpha, sigma, grid)
             return replace(plain, shift=unit * on_a_plane(p, target, push, lam, asked.through))
-        case Ascent(draws=1) if grid.dim == 1:
+        case Ascent(draws=1) as ascent if grid.dim == 1:
             sizes, weights = radii(asked.radius, alpha, sigma)
 
             def best(eps: Tensor) -> Tensor:
                 seen = blurred(eps, grid, RESOLUTION * sigma)
-                return along(*signed_pushes(seen, grid, (sigma * sizes, weights), asked.direction))
+                return along(*signed_pushes(seen, grid, (sigma * sizes, weights), ascent))
 
             if field is not None:
                 return replace(plain, shift=best(field))
