@@ -88,6 +88,12 @@ def law(request: pytest.FixtureRequest) -> Distribution:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs leave out their figures, which take several times as long as a tiny run and have tests of their own."""
+    monkeypatch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
+
+
+@pytest.fixture
 def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Call the command line in this process: exit code, standard output, standard error."""
 

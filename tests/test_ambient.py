@@ -52,7 +52,7 @@ def test_above_the_threshold_the_best_affine_model_is_the_clean_laws(fraction: f
     """Normal equations on 32 members' batches of endless labelled data: their mean is within 4 standard errors of the
     clean law's closed form, which plain denoising of the same data misses by more than 10."""
     t, members = SCHEDULE.time(ratio), 32
-    b = labelled(inlier_noise(LAW, fraction, STD), members, 8_000, t)
+    b = labelled(inlier_noise(LAW, fraction, STD), members, 3_000, t)
     errors = {}
     for objective in (Ambient(STD), Denoising()):
         found = best_affine(objective, b, SCHEDULE)
@@ -237,7 +237,7 @@ SMALL = [
 
 
 @pytest.mark.parametrize("size", ["100", "null"])
-def test_the_lab_trains_it_on_inlier_noise(toylab, tmp_path: Path, size: str):
+def test_the_lab_trains_it_on_inlier_noise(toylab, undrawn, tmp_path: Path, size: str):
     noise = ["--set", "contamination=inlier-noise", "--set", f"size={size}"]
     code, _, err = toylab("run", "lab", *SMALL, *noise, "--out", tmp_path)
     assert code == 0, err

@@ -84,7 +84,7 @@ def test_a_finished_run_is_reused(toylab, finished: Path):
     assert (finished / "results.csv").stat().st_mtime_ns == before
 
 
-def test_fresh_runs_and_a_repetition_from_config_json_are_byte_equal(toylab, finished: Path, tmp_path: Path):
+def test_fresh_runs_and_a_repetition_from_config_json_are_byte_equal(toylab, undrawn, finished: Path, tmp_path: Path):
     expected = (finished / "results.csv").read_bytes()
     arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY]
     assert toylab(*arguments, "--fresh", "--out", tmp_path / "a")[0] == 0
@@ -94,7 +94,7 @@ def test_fresh_runs_and_a_repetition_from_config_json_are_byte_equal(toylab, fin
     assert [(folder / "results.csv").read_bytes() == expected for folder in folders] == [True] * 2
 
 
-def test_an_interrupted_run_goes_on(toylab, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_run_goes_on(toylab, undrawn, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from toylab.experiments import pipeline
 
     arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm,robust-adv", *TINY, "--out", tmp_path]
@@ -122,7 +122,7 @@ def test_a_failing_run_exits_1_with_one_line(toylab, tmp_path: Path, monkeypatch
     assert "Traceback" in next(tmp_path.rglob("log.txt")).read_text()
 
 
-def test_runs_of_other_sources_are_left_alone(toylab, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_runs_of_other_sources_are_left_alone(toylab, undrawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm", *TINY, "--out", tmp_path]
     assert toylab(*arguments)[0] == 0
     monkeypatch.setattr(runs, "sources_hash", lambda: "other")

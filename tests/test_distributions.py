@@ -178,7 +178,7 @@ def test_density_integrates_to_one(name: str, alpha: float, sigma: float):
     total = 0.0
     for piece in itertools.product(intervals, repeat=law.dim):
         low, high = np.transpose(piece)
-        total += float(scipy.integrate.cubature(density, low, high, rtol=1e-6, atol=1e-9).estimate)
+        total += float(scipy.integrate.cubature(density, low, high, rtol=1e-4, atol=1e-8).estimate)
     assert total == pytest.approx(1.0, abs=1e-6)
 
 
@@ -189,8 +189,10 @@ def test_moments_against_monte_carlo(law: Distribution, generator: torch.Generat
     assert x.dtype == torch.float64
     z = (x.mean(0) - law.mean) / (x.std(0) / n**0.5 + ROUNDING)
     assert (z.abs() < 4.5).all()
-    products = torch.einsum("ni,nj->nij", x - law.mean, x - law.mean)
-    z = (products.mean(0) - law.cov) / (products.std(0) / n**0.5 + ROUNDING)
+    apart = x - law.mean
+    products = apart.mT @ apart / n
+    variance = (apart.square().mT @ apart.square() / n - products.square()).clamp(min=0)  # of one product
+    z = (products - law.cov) / ((variance / n).sqrt() + ROUNDING)
     assert (z.abs() < 4.5).all()
 
 

@@ -88,7 +88,7 @@ def test_nothing_but_an_objective_can_be_code(toylab, stranger, tmp_path: Path, 
     assert sorted(tmp_path.iterdir()) == [module, file]
 
 
-def test_with_allow_code_it_runs_and_its_folder_has_its_hash(toylab, stranger, tmp_path: Path):
+def test_with_allow_code_it_runs_and_its_folder_has_its_hash(toylab, undrawn, stranger, tmp_path: Path):
     stranger()
     file = configuration(tmp_path / "mine.json", {"mine": {"name": "stranger:loss", "scale": 2.0}})
     assert toylab(*RUN, "--config", file, "--allow-code")[0] == 0
@@ -111,7 +111,7 @@ def test_with_allow_code_it_runs_and_its_folder_has_its_hash(toylab, stranger, t
     assert len([*(tmp_path / "runs").iterdir()]) == 2
 
 
-def test_code_is_taken_from_the_command_line(toylab, stranger, tmp_path: Path):
+def test_code_is_taken_from_the_command_line(toylab, undrawn, stranger, tmp_path: Path):
     stranger()
     file = configuration(tmp_path / "tiny.json", {"a": "ddpm"})
     assert toylab(*RUN, "--config", file, "--set", "methods.mine=stranger:loss")[0] == 0

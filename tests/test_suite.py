@@ -238,8 +238,8 @@ def same(weight: float = 0.5) -> Denoising:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch):
-    """The smoke preset at the smallest sizes, on two tasks."""
+def tiny(undrawn, monkeypatch: pytest.MonkeyPatch):
+    """The smoke preset at the smallest sizes, on two tasks, without figures."""
     smoke = {**benchmark_task.EXPERIMENT.presets["smoke"], **TINY}
     monkeypatch.setitem(benchmark_task.EXPERIMENT.presets, "smoke", smoke)  # type: ignore[arg-type]
     for task in set(TASKS) - {"outliers", "clean"}:

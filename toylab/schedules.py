@@ -27,17 +27,11 @@ class Schedule(ABC):
         """alpha and sigma at t, of t's shape and dtype (float64 for a float)."""
 
     def time(self, ratio: float) -> float:
-        """The t at which σ/α equals `ratio`, by bisection; BadInput outside [t_min, t_max]."""
-        low, high = self.t_min, self.t_max
-        if not self._ratio(low) <= ratio <= self._ratio(high):
-            raise BadInput(
-                f"sigma/alpha = {ratio:g} is not reached: this schedule spans "
-                f"{self._ratio(low):.3g} to {self._ratio(high):.3g}"
-            )
-        for _ in range(80):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self._ratio(middle) < ratio else (low, middle)
-        return (low + high) / 2
+        """The t at which σ/α equals `ratio`; BadInput outside [t_min, t_max]."""
+        low, high = self._ratio(self.t_min), self._ratio(self.t_max)
+        if not low <= ratio <= high:
+            raise BadInput(f"sigma/alpha = {ratio:g} is not reached: this schedule spans {low:.3g} to {high:.3g}")
+        return float(self.times(torch.tensor(ratio, dtype=torch.float64)))
 
     def times(self, ratios: Tensor) -> Tensor:
         """The t at which σ/α has each of these values, of their shape, float64; the nearer end outside [t_min, t_max].
