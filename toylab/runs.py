@@ -55,7 +55,7 @@ CELLS = "cells"
 """Where a sweep keeps the folders of its studies."""
 
 _APPENDING = threading.Lock()  # methods train and are measured side by side
-_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "pandas")
+_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
 
 
 WHOLE = "run"

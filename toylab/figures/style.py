@@ -19,12 +19,12 @@ STYLE: Any = {
 }  # fmt: skip
 LONGEST = 3.0
 """Arrows of a score field are cut at this length, in units of 1/σ."""
-_COLOURS = {
-    "ddpm": "#0173b2", "robust-ran": "#de8f05", "robust-adv": "#029e73", "invariance": "#d55e00",
-    "robust-ran-flat": "#cc78bc", "robust-adv-flat": "#ca9161", "robust-onesided": "#882255", "robust-l2": "#56b4e9",
-    "oracle-clean": "#332288", "pseudo-huber": "#cc6677", "trimmed": "#999933", "ambient": "#661100",
+_COLOURS: dict[str, int | str] = {
+    "ddpm": 0, "robust-ran": 1, "robust-adv": 2, "invariance": 3, "robust-ran-flat": 4, "robust-adv-flat": 5,
+    "robust-onesided": "#882255", "robust-l2": 9, "oracle-clean": "#332288", "pseudo-huber": "#cc6677",
+    "trimmed": "#999933", "ambient": "#661100",
 }  # fmt: skip
-"""Of the methods of experiments: from the colour-blind safe palettes of seaborn and Paul Tol, none too light."""
+"""Of the methods of experiments: numbers of seaborn's colour-blind palette, and of Paul Tol's, none too light."""
 _FURTHER = ("#44aa99", "#aa4499", "#117733", "#88ccee", "#ddcc77", "#fbafe4")
 _GREY = "#737373"
 _STROKES: Sequence[Any] = ("-", (0, (5, 1)), (0, (4, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
@@ -83,7 +83,12 @@ def colour(name: str, everyone: Sequence[str]) -> str:
     full = _full(name, everyone)
     others = dict.fromkeys(_full(n, everyone) for n in everyone if not n.startswith(REFERENCES))
     further = [other for other in others if other not in _COLOURS]
-    return _COLOURS.get(full) or _FURTHER[further.index(full) % len(_FURTHER)]
+    known = _COLOURS.get(full)
+    if not isinstance(known, int):
+        return known or _FURTHER[further.index(full) % len(_FURTHER)]
+    import seaborn  # takes as long to import as torch; a law's portrait does without it
+
+    return str(seaborn.color_palette("colorblind").as_hex()[known])
 
 
 def marker(name: str, everyone: Sequence[str]) -> str:
