@@ -1,4 +1,4 @@
-"""What is said of our own objectives, of savings and of attacks, from the committed rows."""
+"""What README says of our own objectives, of the frontier, of savings and of attacks, from the committed rows."""
 
 import csv
 import math
@@ -8,19 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import ideas
+from benchmarks.frontier import SHIPPED, Setting, points
+from benchmarks.frontier_figure import KINDS, undominated
 from benchmarks.robust import page
-from toylab.figures.savings import BAND, shares
-from toylab.results import Row
+from toylab.figures.savings import BAND, MEASURES, shares
+from toylab.results import Row, by_seed
 from toylab.runs import Run
-from toylab.statistics import difference, holm, p_value
+from toylab.statistics import Interval, difference, holm, p_value
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
 
 
-def rows(folder: str) -> list[dict[str, str]]:
-    with (FIGURES / folder / "results.csv").open(encoding="utf-8") as file:
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+Rows = list[dict[str, str]]
+
+
+def rows(folder: str, name: str = "results") -> Rows:
+    with (FIGURES / folder / f"{name}.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def cost(method: str) -> float:
+    """The median over turns, as the table has it."""
+    return statistics.median(float(row["value"]) for row in rows("objectives") if row["method"] == method)
 
 
 def damage(metric: str) -> dict[tuple[str, ...], dict[float, list[float]]]:
@@ -63,10 +75,112 @@ def test_the_table_of_our_objectives_is_that_of_its_rows():
 
 @pytest.mark.parametrize(("method", "most"), [("robust-ran", 1.15), ("robust-adv", 1.3)])
 def test_a_saving_within_its_cost_keeps_the_effect(method: str, most: float):
-    """The median cost of a step, as the table has it; every measure's interval within a tenth of the full effect."""
-    costs = [float(row["value"]) for row in rows("objectives") if row["method"] == f"{method}, one step in 10"]
-    assert statistics.median(costs) <= most
+    """Its cost of a step; every measure's interval within a tenth of the full effect."""
+    assert cost(f"{method}, one step in 10") <= most
     run = Run(FIGURES / "cost")
     assert len(run.seeds) == 16
+    assert {"leakage", "outlier-mass", "eps-mse"} <= {metric for metric, _ in MEASURES.values()}
     for mean, half in shares(run)[f"{method}-step-in-10"].values():
         assert math.fabs(mean) + half <= BAND
+
+
+def test_the_costs_of_a_step_are_those_of_the_rows():
+    ran, adv = cost("robust-ran"), cost("robust-adv")
+    assert f"A step of robust-ran costs {ran:.2f} of one of ddpm, of robust-adv {adv:.2f}" in README
+    ran, adv = (cost(f"{name}, one step in 10") for name in ("robust-ran", "robust-adv"))
+    assert f"one step of ten, {ran:.2f} and {adv:.2f} (`plan = {{every = 10}}`)" in README
+    table = (ROOT / "benchmarks/objectives.md").read_text(encoding="utf-8")
+    for method in {row["method"] for row in rows("objectives")}:
+        (line,) = (line for line in table.splitlines() if line.startswith(f"| {method} |"))
+        assert line.endswith(f" {cost(method):.2f} |")
+
+
+def test_what_is_said_of_our_objectives_is_what_their_rows_say():
+    def of(law: str, method: str, metric: str, unit: str | None = None) -> Interval:
+        some: list[Row] = [row for row in rows("robust") if row["law"] == law]  # type: ignore[misc]
+        scale = statistics.fmean(by_seed(some, unit, metric, "clean")) if unit else 1.0
+        values = by_seed(some, method, metric, "clean")
+        return Interval.of([value / scale for value in values if math.isfinite(value)])
+
+    three, ring, ours = "three-gaussians", "ring-of-gaussians", "robust-onesided"
+    left, w2 = of(three, ours, "outlier-mass"), of(three, ours, "w2", "clean-samples")
+    assert f"mass of {left.mean:.3f} ± {left.half:.3f} of ddpm's {of(three, 'ddpm', 'outlier-mass').mean:.3f}" in README
+    left, far = of(ring, ours, "outlier-mass"), of(ring, ours, "w2", "clean-samples")
+    assert f"{left.mean:.3f} of {of(ring, 'ddpm', 'outlier-mass').mean:.3f} on a ring" in README
+    assert f"W2 {w2.mean:.2f} ± {w2.half:.2f} and {far.mean:.2f} ± {far.half:.2f} of the floor" in README
+    width = of(three, ours, "mode-width", "clean-samples")
+    assert f"({width.mean:.3f} ± {width.half:.3f} of the clean samples')" in README
+    plane, subspace = (of(law, "robust-l2", "normal-std", "ddpm") for law in ("oblique-plane", "subspace"))
+    assert f"leaves {plane.mean:.3f} ± {plane.half:.3f} of ddpm's width across an oblique plane" in README
+    assert f"{subspace.mean:.2f} ± {subspace.half:.2f} of it across a plane" in README
+
+
+def setting(method: str) -> Setting:
+    return Setting.of(SHIPPED[method]())
+
+
+def row_of(some: Rows, **values: object) -> dict[str, str]:
+    """The one with these."""
+    (row,) = (row for row in some if all(row[key] == str(value) for key, value in values.items()))
+    return row
+
+
+def at(row: dict[str, str]) -> tuple[float, float]:
+    """Price and outlier mass."""
+    return float(row["price"]), float(row["outliers"])
+
+
+def no_worse(a: dict[str, str], b: dict[str, str]) -> bool:
+    return all(x <= y for x, y in zip(at(a), at(b), strict=True))
+
+
+def test_the_frontier_has_every_setting_and_what_is_shipped():
+    found = rows("frontier", "frontier")
+    assert [tuple(row[key] for key in ("method", *Setting._fields)) for row in found] == [p.key for p in points()]
+    assert row_of(found, method="robust-onesided", **setting("robust-onesided")._asdict())
+    assert {row["unsettled"] for row in found if row["direction"] == "random"} == {"0"}
+    assert all(float(row["unsettled"]) > 0 for row in found if row["direction"] == "fgsm")
+
+
+def test_what_is_said_of_the_frontier_is_what_its_rows_say():
+    found = rows("frontier", "frontier")
+    by_kind = {(kind.direction, kind.through): [row for row in found if kind.has(row)] for kind in KINDS}
+    one, two = by_kind["random", False], by_kind["random", True]
+    assert all(any(no_worse(a, b) and at(a) != at(b) for a in one) for b in undominated(two))
+    everything = [row for row in found if row["method"] == "map"]
+    assert f"Over {len(everything)} settings" in README
+    assert len(undominated(everything)) > 1
+    ours, plain = row_of(found, method="robust-onesided"), row_of(found, method="ddpm")
+    better = row_of(found, method="map", **Setting(0.1, 3.0, -0.5, 0.0, False)._asdict())
+    assert no_worse(better, ours)
+    said = "{1:.4f} of plain denoising's {2:.4f}, at a price of {0:.3f}"
+    assert said.format(*at(ours), at(plain)[1]) in README
+    assert "λ = 0.1, r0 = 3, ρ = -0.5 with a flat λ {1:.4f} at {0:.3f}".format(*at(better)) in README
+
+
+def test_what_is_said_of_ideas_is_what_their_rows_say():
+    """Those that are below the line of every setting, and what they do elsewhere."""
+    found, line = rows("frontier", "ideas"), [row for row in rows("frontier", "frontier") if row["method"] == "map"]
+    assert [tuple(row[key] for key in ideas.NAMES) for row in found] == list(ideas.points())
+
+    def of(law: str, name: str, lam: float, value: float) -> dict[str, str]:
+        return row_of(found, **dict(zip(ideas.NAMES, (law, *ideas.Idea(name, lam, value=value)), strict=True)))
+
+    told, own = of("frontier", "downhill", 1.0, 4.0), of("frontier", "own density", 1.0, 6.0)
+    below = [
+        row
+        for row in found
+        if row["law"] == "frontier"
+        and at(row)[0] > 0
+        and at(row)[1] < min((at(other)[1] for other in line if at(other)[0] <= at(row)[0]), default=1.0) / 2
+    ]
+    assert {row["idea"] for row in below} == {"downhill", "own density"}
+    assert told in below
+    assert own in below
+    assert "Told the density it leaves {1:.4f} at {0:.3f}".format(*at(told)) in README
+    assert "with the density of the model's own ε, {1:.4f} at {0:.3f}".format(*at(own)) in README
+    assert float(own["unsettled"]) > 0.05
+    elsewhere, one_sided = of("unequal", "own density", 1.0, 6.0), of("unequal", "one-sided", 0.1, 0.0)
+    assert not no_worse(elsewhere, one_sided)
+    said = "on three unequal modes it leaves {1:.4f} at {0:.3f}".format(*at(elsewhere))
+    assert f"{said} where the one-sided setting leaves {at(one_sided)[1]:.4f} at {at(one_sided)[0]:.3f}" in README

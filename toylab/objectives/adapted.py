@@ -16,6 +16,10 @@ tangents are hardly pushed. The radius is a fixed length in units of the data, a
 
 `python -m benchmarks.robust` judges both on other seeds, on these laws and on others; figures/robust says what each
 cannot do.
+
+`python -m benchmarks.frontier` maps random and FGSM pushes by their exact optima on a line. Random pushes are better
+one-sided at every price on clean data; no setting beats every other; and FAR with λ = 0.5 falling, chosen on networks
+in the plane, is beaten there by FAR with λ = 0.1 flat. `python -m benchmarks.ideas` is what else was tried.
 """
 
 from toylab.objectives.base import BOUNDED
