@@ -1,6 +1,6 @@
 """How much contamination an objective can remove, and what that costs on clean data: exactly, without a network.
 
-    python -m benchmarks.frontier        about half an hour on one core, half a minute a setting of FGSM;
+    python -m benchmarks.frontier        about three quarters of an hour on one core, half a minute a setting of FGSM;
                                          goes on where it stopped, writes figures/frontier/frontier.{csv,png,svg}
 
 For every setting of equivariant training, the exact optimum over all functions (toylab.theory) is sampled as a trained
@@ -18,8 +18,8 @@ denoising (`ddpm`), or that on clean data (`oracle-clean`).
     unsettled    how far FGSM's fixed point is from being one: the most over both laws and all levels, in noise units,
                  root mean square (toylab/theory/adversarial.py); 0 for random pushes
 
-FGSM is mapped where random pushes do best, at λ = 0.1 flat and r0 = 3. Its fixed point does not settle at every level:
-where `unsettled` is above 0.01 the figure has a setting hollow.
+FGSM, which takes longest, is mapped at fewer settings: λ flat and at most 1, r0 at most 3. Its fixed point does not
+settle at every level: where `unsettled` is above 0.01 the figure has a setting hollow.
 """
 
 import csv
@@ -36,7 +36,7 @@ from benchmarks.frontier_figure import Row, drawn, saved
 from toylab.contamination import outliers
 from toylab.denoisers import Denoiser
 from toylab.distributions import Distribution, GaussianMixture
-from toylab.objectives import Plan, Regularised, robust_onesided, robust_ran
+from toylab.objectives import Plan, Regularised, robust_adv, robust_onesided, robust_ran
 from toylab.perturbations import FGSM, Direction, Radius, Random
 from toylab.samplers import ddim, sample
 from toylab.samplers.spacing import grid
@@ -121,6 +121,7 @@ CLEAN_SCORE = Point("oracle-clean", Setting(0.0))
 SHIPPED: dict[str, Callable[[], Regularised]] = {
     "robust-onesided": robust_onesided,
     "robust-ran": robust_ran,
+    "robust-adv": robust_adv,
 }
 
 
@@ -134,8 +135,8 @@ def points() -> Iterator[Point]:
         (0.1, 0.3, 1.0, 3.0), (1.0, 3.0, 6.0, 10.0), (-1.0, -0.5, 0.0, 1.0, 2.0), (0.0, 1.0), (True, False)
     ):
         yield Point("map", Setting(*values))
-    for rho, through in itertools.product((-0.5, 0.0), (True, False)):
-        yield Point("map", Setting(0.1, 3.0, rho, 0.0, through, "fgsm"))
+    for lam, r0, rho, through in itertools.product((0.1, 0.3, 1.0), (1.0, 3.0), (-0.5, 0.0, 2.0), (True, False)):
+        yield Point("map", Setting(lam, r0, rho, 0.0, through, "fgsm"))
 
 
 def samples(denoiser: Denoiser) -> Tensor:

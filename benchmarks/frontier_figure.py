@@ -31,11 +31,12 @@ KINDS = (
     Kind("fgsm", True, "FGSM, two-sided", "#029e73"),
     Kind("fgsm", False, "FGSM, one-sided", "#cc78bc"),
 )
-MARKS = {"ddpm": "*", "oracle-clean": "P", "robust-onesided": "D", "robust-ran": "v"}
+MARKS = {"ddpm": "*", "oracle-clean": "P", "robust-onesided": "D", "robust-ran": "v", "robust-adv": "^"}
 NAMES = {
     "ddpm": "plain denoising",
     "oracle-clean": "clean score",
     "robust-ran": "robust-ran (paper)",
+    "robust-adv": "robust-adv (paper)",
 }
 SETTLED = 0.01
 """FGSM is drawn full up to this `unsettled`, and hollow above it."""

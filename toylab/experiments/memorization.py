@@ -14,7 +14,7 @@ from toylab.experiments.study import CHEAP
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
 _FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
-_METRICS = {"metrics": [*CHEAP, "nearest-ratio", "duplicate-share", "training-leakage"]}
+_METRICS = {"metrics": [*CHEAP, "nearest-ratio", "duplicate-share", "training-leakage", "training-mse"]}
 _CONTAMINATIONS = ["none", {"name": "duplicates", "fraction": 0.3, "points": 5}]
 
 _COMMON: dict[str, Any] = {
