@@ -19,8 +19,9 @@ _DRAWN = ("exact-", "optimum-", "implied-")
 """Of the references; exact samples have no part in what a sweep goes over."""
 _NOTHING = 1e-9
 """Below it is rounding: an exact score's own error, the distance of its samples from their support."""
-_WIDE, _DECADES = 20.0, 100.0
-"""Ratios of the largest to the smallest from which a scale is logarithmic: of keys and maps, and of curves."""
+_WIDE, _APART, _FAR = 20.0, 1.2, 30.0
+"""Ratios: of the largest to the smallest from which a scale is logarithmic, of a number to the one before that both are
+written on an axis, and of a curve to nearly all others from which on it is not seen."""
 _COLUMNS, _ACROSS = 5, 3
 """Panels a line at most, of maps and of curves: readable at the width of a page."""
 _COLOURS = "cividis"  # reads the same with any colour blindness
@@ -86,9 +87,12 @@ def _panel(
     """Draws the curves; returns whose they are, and the means and half-widths (2, n) of each."""
     ((column, values),) = along.items()
     in_words, drawn = not _are_numbers(values), []
-    places = np.arange(len(values)) if in_words else np.array([float(value) for value in values])
+    places = np.arange(len(values))
     for number, name in enumerate(everyone):
         found = [_interval(rows, name, metric, {column: value}) for value in values]
+        if not in_words:  # what was not measured is no gap in a curve, as what diverged is
+            places = np.array([float(value) for value, f in zip(values, found, strict=True) if f])
+            found = [f for f in found if f]
         means = np.array([f.mean if f else np.nan for f in found])
         half = np.nan_to_num([f.half if f else np.nan for f in found])
         if not (np.abs(means) > _NOTHING).any():
@@ -104,19 +108,22 @@ def _panel(
             ax.fill_between(places, means - half, means + half, color=shade, alpha=0.2, lw=0)
     if in_words:
         ax.set_xticks(places, values, rotation=20, ha="right")
-    elif _is_wide(places):
+    elif _is_wide(numbers := np.array([float(value) for value in values])):
+        apart = [number for i, number in enumerate(numbers) if i == 0 or number > _APART * numbers[i - 1]]
         ax.set_xscale("log")
-        ax.set_xticks(places, [f"{place:g}" for place in places], rotation=45)
+        ax.set_xticks(apart, [f"{number:g}" for number in apart], rotation=45)
         ax.minorticks_off()
     return drawn
 
 
 def _frame_curves(ax: Axes, drawn: np.ndarray, trained: np.ndarray) -> None:
-    """The frame of the curves (2, n), means and half-widths, in all panels; bands wider than all of it are cut. It is
-    logarithmic where the means of what was trained need it."""
-    means, half = drawn[:, np.isfinite(drawn[0])]
+    """The frame of the curves (2, n), means and half-widths, in all panels; bands wider than all of it are cut, and
+    means that left the others far behind. It is logarithmic where that from the least that was trained needs it."""
+    trained = trained[np.isfinite(trained)]
+    seen = np.isfinite(drawn[0]) & (np.abs(drawn[0]) <= _FAR * np.quantile(np.abs(trained), 0.9))
+    means, half = drawn[:, seen]
     low, high, lowest, highest = means.min(), means.max(), (means - half).min(), (means + half).max()
-    if _is_wide(trained[np.isfinite(trained)], _DECADES) and low > 0:
+    if low > 0 and high >= _WIDE * trained.min():
         ax.set(yscale="log", ylim=(max(lowest, low / 2) / 1.1, min(highest, 2 * high) * 1.1))
         return
     room = (high - low) or abs(high)
@@ -215,9 +222,9 @@ def _are_numbers(texts: Sequence[str]) -> bool:
         return False
 
 
-def _is_wide(values: np.ndarray, ratio: float = _WIDE) -> bool:
-    """Whether the largest is so many times the smallest, all being positive."""
-    return bool(values.min() > 0 and values.max() >= ratio * values.min())
+def _is_wide(values: np.ndarray) -> bool:
+    """Whether the largest is many times the smallest, all being positive."""
+    return bool(values.min() > 0 and values.max() >= _WIDE * values.min())
 
 
 # -- texts and panels --------------------------------------------------------------------------------------------
