@@ -115,6 +115,27 @@ def test_what_is_said_of_our_objectives_is_what_their_rows_say():
     assert f"{subspace.mean:.2f} ± {subspace.half:.2f} of it across a plane" in README
 
 
+def test_what_is_said_of_prior_art_is_what_its_rows_say():
+    def mean(folder: str, method: str, metric: str) -> float:
+        some: list[Row] = rows(folder)  # type: ignore[assignment]
+        return statistics.fmean(by_seed(some, method, metric, "clean"))
+
+    methods = ("trimmed", "pseudo-huber", "ddpm", "robust-onesided")
+    mass, w2, width = (
+        {method: mean("prior-art", method, metric) for method in methods}
+        for metric in ("outlier-mass", "w2", "mode-width")
+    )
+    trimmed, huber = (round(100 * (1 - width[method] / width["ddpm"])) for method in methods[:2])
+    assert "{trimmed:.3f} and a pseudo-Huber loss {pseudo-huber:.3f} of ddpm's {ddpm:.3f}".format(**mass) in README
+    assert f"narrower by {trimmed} % and {huber} %" in README
+    assert "W2 at {trimmed:.2f} and {pseudo-huber:.2f}, hardly below ddpm's {ddpm:.2f}".format(**w2) in README
+    assert f"`robust-onesided` leaves {mass['robust-onesided']:.3f}, at {w2['robust-onesided']:.2f}" in README
+    normal = {m: mean("prior-art-plane", m, "normal-std") for m in ("ddpm", *methods[:2], "dro", "robust-l2")}
+    assert all(abs(normal[method] / normal["ddpm"] - 1) < 0.02 for method in (*methods[:2], "dro"))
+    assert f"ddpm's normal width of {normal['ddpm']:.3f} by more than 2 %" in README
+    assert f"`robust-l2` leaves {normal['robust-l2']:.3f}" in README
+
+
 def setting(method: str) -> Setting:
     return Setting.of(SHIPPED[method]())
 
