@@ -177,6 +177,9 @@ def test_what_is_said_of_the_frontier_is_what_its_rows_say():
     said = "{1:.4f} of plain denoising's {2:.4f}, at a price of {0:.3f}"
     assert said.format(*at(ours), at(plain)[1]) in README
     assert "λ = 0.1, r0 = 3, ρ = -0.5 with a flat λ {1:.4f} at {0:.3f}".format(*at(better)) in README
+    fgsm = row_of(found, method="map", **Setting(0.1, 3.0, -0.5, 0.0, False, "fgsm")._asdict())
+    said = "by FGSM {1:.4f} at {0:.3f}, as far as its fixed point settles, to {2:.3f} noise units"
+    assert said.format(*at(fgsm), float(fgsm["unsettled"])) in README
 
 
 def test_what_is_said_of_ideas_is_what_their_rows_say():
