@@ -3,8 +3,9 @@
     python -m benchmarks.ideas          about five minutes on one core; goes on where it stopped
                                         writes figures/frontier/ideas.csv
 
-Judged as in benchmarks/frontier.py, whose settings and measures these are, on its law and on others on the line. All
-are one-sided, random and flat in λ. With p the density of x_t, k the law of pushes and j -> i a push, the optimum of
+Judged as in benchmarks/frontier.py, whose settings and measures these are (`unsettled` is that of `own density`), on
+its law and on others on the line, in units of each mode's own width. All are one-sided, random and flat in λ. With p
+the density of x_t, k the law of pushes and j -> i a push, the optimum of
 
     L_DM + λ E g_ji ‖ε(x_i) - ε(x_j) - κ ω‖²         ε(x_j), g and κ without gradient, x_i = x_j + σω
 
@@ -30,7 +31,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.frontier import GRID, HERE, MODES, Modes, beside, completed, quantiles, samples, w2
+from benchmarks.frontier import GRID, HERE, MODES, Modes, Outcome, beside, completed, quantiles, samples, w2
 from benchmarks.frontier_figure import saved, tried
 from toylab.contamination import outliers
 from toylab.denoisers import Given
@@ -74,16 +75,6 @@ LAWS = {
     "broad": Law(Modes((-2, 1), (0.3, 1.5), (0.7, 0.3))),
 }
 """The last has a broad mode of its own, which is no outlier."""
-
-
-class Outcome(NamedTuple):
-    """As in benchmarks/frontier.py, in units of each mode's own width; unsettled: of `own density`."""
-
-    outliers: float
-    width: float
-    distance: float
-    price: float
-    unsettled: float
 
 
 @dataclass

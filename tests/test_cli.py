@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from toylab import runs
+from toylab import environment, runs
 from toylab.errors import BadInput
 
 TINY = [
@@ -125,7 +125,7 @@ def test_a_failing_run_exits_1_with_one_line(toylab, tmp_path: Path, monkeypatch
 def test_runs_of_other_sources_are_left_alone(toylab, undrawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     arguments = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm", *TINY, "--out", tmp_path]
     assert toylab(*arguments)[0] == 0
-    monkeypatch.setattr(runs, "sources_hash", lambda: "other")
+    monkeypatch.setattr(environment, "sources_hash", lambda: "other")
     assert toylab(*arguments)[0] == 0
     assert sorted(p.name[-2:] for p in tmp_path.iterdir())[0] == "-2"
     assert len(list(tmp_path.iterdir())) == 2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toylab import gallery, index, runs
+from toylab import environment, gallery, index, runs
+from toylab.entries import Entry
 from toylab.errors import BadInput
-from toylab.index import Entry
 from toylab.launch import configure, prepare
 
 ROOT = Path(__file__).parents[1]
@@ -143,7 +143,7 @@ def test_runs_of_other_sources_are_drawn_if_asked_for(
     del config["spacing"]
     (run / "config.json").write_text(json.dumps(config))
     (run / "timings.csv").write_text("date,method,part,seconds\n,,run,4000.0\n,ddpm,training,1.0\n")
-    monkeypatch.setattr(runs, "sources_hash", lambda: "other")
+    monkeypatch.setattr(environment, "sources_hash", lambda: "other")
     (exhibit,) = gallery.exhibits((), "default", tmp_path / "runs")
     assert exhibit.run is None
     assert exhibit.state == "finished by other sources; --redraw draws it"

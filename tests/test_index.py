@@ -3,13 +3,14 @@
 import pytest
 
 from toylab import index
+from toylab.entries import Index
 from toylab.errors import BadInput, unknown
 
-ALL = [section for section in vars(index).values() if isinstance(section, index.Index)]
+ALL = [section for section in vars(index).values() if isinstance(section, Index)]
 
 
 @pytest.mark.parametrize("section", ALL, ids=lambda s: s.kind)
-def test_every_entry_loads_and_has_a_one_line_summary(section: index.Index):
+def test_every_entry_loads_and_has_a_one_line_summary(section: Index):
     assert len(section) > 0
     for name, entry in section.items():
         assert section.load(name) is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toylab import index
-from toylab.index import Entry
+from toylab.entries import Entry
 from toylab.launch import configure, prepare
 from toylab.reproduction import compare, differences
 from toylab.results import Row

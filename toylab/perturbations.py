@@ -21,8 +21,9 @@ from torch import Tensor
 
 from toylab import randomness
 from toylab.denoisers import NoiseLevel
+from toylab.entries import Index
 from toylab.errors import BadInput
-from toylab.index import RADII, Index
+from toylab.index import RADII
 from toylab.randomness import Generators
 
 Scalar = float | Tensor

@@ -23,14 +23,11 @@ alone, and the run is made in a new folder beside it. Writes are atomic: a tempo
 import csv
 import datetime
 import hashlib
-import importlib.metadata
 import io
 import itertools
 import json
 import math
 import os
-import platform
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -42,7 +39,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from toylab import __version__, results
+from toylab import __version__, environment, results
 from toylab.configuration import ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, unknown
@@ -55,7 +52,6 @@ CELLS = "cells"
 """Where a sweep keeps the folders of its studies."""
 
 _APPENDING = threading.Lock()  # methods train and are measured side by side
-_RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
 
 
 WHOLE = "run"
@@ -218,14 +214,14 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
 
     fresh: always a new one. Raises BadInput where `root` cannot be written.
     """
-    environment = _environment(config, device)
+    made_with = environment.of_run(config, device)
     try:
         for run in _folders(root, config):
             if not run.path.exists():
                 break
-            if not fresh and _is_same(run, config, environment):
+            if not fresh and _is_same(run, config, made_with):
                 return run
-        run.write_json("environment.json", environment)
+        run.write_json("environment.json", made_with)
         run.write_json("config.json", config)
     except OSError as error:
         raise BadInput(f"cannot write to {root}: {error.strerror}") from None
@@ -234,12 +230,12 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
 
 def find(root: Path, config: Mapping[str, Any], device: torch.device) -> Run | None:
     """The folder that `open_run` would go on with or reuse, if there is one. Raises BadInput as it does."""
-    environment = _environment(config, device)
+    made_with = environment.of_run(config, device)
     try:
         existing = list(itertools.takewhile(lambda run: run.path.exists(), _folders(root, config)))
     except OSError as error:
         raise BadInput(f"cannot read {root}: {error.strerror}") from None
-    return next((run for run in existing if _is_same(run, config, environment)), None)
+    return next((run for run in existing if _is_same(run, config, made_with)), None)
 
 
 def _folders(root: Path, config: Mapping[str, Any]) -> Iterator[Run]:
@@ -251,51 +247,12 @@ def _folders(root: Path, config: Mapping[str, Any]) -> Iterator[Run]:
         yield Run(root / f"{name}-{number}")
 
 
-def sources_hash() -> str:
-    """Hash of this package's Python files: results are reused only from the sources that made them."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def _is_same(run: Run, config: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
     try:
         made_by = run.environment
         return run.config == config and all(made_by[key] == environment[key] for key in ("sources", "device"))
     except (OSError, ValueError, KeyError):
         return False  # not a folder of ours, or one that was never written to the end
-
-
-def _environment(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "unknown"
-    return {
-        "toylab": __version__,
-        "sources": sources_hash(),
-        "git": _git_revision(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {package: importlib.metadata.version(package) for package in _RECORDED},
-        "device": device.type,
-        "device_name": name,
-        "threads": torch.get_num_threads(),
-        "seed": config["seed"],
-    }
-
-
-def _git_revision() -> str | None:
-    """The commit these sources were checked out from, if they are tracked at all."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "runs.py")  # an installed copy may lie inside somebody else's checkout
-        return git("rev-parse", "HEAD")
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _now() -> str:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
+from toylab.entries import Index
 from toylab.errors import BadInput, one_line, unknown
-from toylab.index import Index
 
 
 class Settings(BaseModel):
