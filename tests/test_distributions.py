@@ -85,14 +85,14 @@ def test_score_is_the_gradient_of_log_prob(law: Distribution, alpha: float, sigm
     assert ((gradient - score).norm(dim=-1) <= tolerance).all()
 
 
-@pytest.mark.parametrize(("alpha", "sigma"), LEVELS[1:])
+@pytest.mark.parametrize(("alpha", "sigma"), LEVELS[1::2])
 def test_tweedie(law: Distribution, alpha: float, sigma: float):
     x = points_of(law, alpha, sigma)
     score, x0 = law.score(x, alpha, sigma), law.denoise(x, alpha, sigma)
     torch.testing.assert_close(alpha * x0, x + sigma**2 * score, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("ratio", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("ratio", [0.1, 3.0])
 def test_heat_equation(law: Distribution, ratio: float):
     """How log p changes with σ²: ∂ log p/∂σ² = ½ (Δ log p + |∇ log p|²), on samples and outside."""
     alpha = 1 / math.hypot(1, ratio)
@@ -218,12 +218,12 @@ def test_posterior_mean_against_monte_carlo(law: Distribution, generator: torch.
 
 
 def test_levels_per_row_equal_one_at_a_time(law: Distribution):
-    x = torch.randn(3, 4, law.dim, dtype=torch.float64)
-    alpha, sigma = torch.rand(4) + 0.1, torch.rand(3, 1) + 0.1
+    x = torch.randn(2, 3, law.dim, dtype=torch.float64)
+    alpha, sigma = torch.rand(3) + 0.1, torch.rand(2, 1) + 0.1
     for method in (law.log_prob, law.score, law.denoise):
         together = method(x, alpha, sigma)
-        for i in range(3):
-            for j in range(4):
+        for i in range(2):
+            for j in range(3):
                 alone = method(x[i, j], float(alpha[j]), float(sigma[i, 0]))
                 torch.testing.assert_close(together[i, j], alone, rtol=1e-12, atol=1e-12)
 
@@ -330,7 +330,7 @@ def compositions(draw: st.DrawFn) -> Distribution:
     return law
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(law=compositions(), alpha=st.floats(0.0, 1.0), log_sigma=st.floats(-3.0, 1.0))
 def test_random_compositions_keep_the_contract(law: Distribution, alpha: float, log_sigma: float):
     """Score = autograd of log_prob, Tweedie, and the same one by one, at any level, on samples and far from them."""
