@@ -1,8 +1,8 @@
 """prior-art: robust losses, equivariance and distributional robustness, each with as many evaluations of the network.
 
 Outliers among three Gaussians, or, by the preset `plane`, noise on nine points in ten of a square in an oblique plane.
-An adversarial step costs three evaluations or more, plain denoising one, so methods are trained for different numbers
-of steps: `longer` makes steps times evaluations the same for all. Beside ddpm and the paper's methods
+A step of plain denoising evaluates the network once, the others up to five times, so methods are trained for different
+numbers of steps: `longer` makes steps times evaluations the same for all. Beside ddpm and the paper's methods
 (arXiv:2505.21742), with its radius and flat, stand what was there before: pseudo-Huber losses (arXiv:2403.16728),
 trimming by loss, and adversarial training whose target is the sample itself (DRO, arXiv:2502.17099); and our own. ddpm
 on clean data is the oracle.
