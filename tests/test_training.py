@@ -107,13 +107,13 @@ def test_a_lasting_gradient_serves_until_the_next():
     calls: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
     computed, lend = [], t._lend
 
-    def spy(batch: Batch) -> None:
-        alone = [p.grad.clone() for p in t._parameters]
-        streams = [copy_of(g) for g in t._generators["perturbation"]]
+    def spy(batches: list[Batch]) -> None:
+        alone, batch = [p.grad.clone() for p in t._parameters], batches[0]
+        streams = [copy_of(g) for g in t._generators["perturbation", 0]]
         if batch.step % 3 == 0:
             part = objective.lasting(t.denoiser, batch, streams)
             computed.append(torch.autograd.grad(part.sum(), t._parameters))
-        lend(batch)
+        lend(batches)
         calls.append((alone, [p.grad.clone() for p in t._parameters]))
 
     t._lend = spy  # type: ignore[method-assign]
@@ -189,7 +189,7 @@ def test_compiled_trains_as_eager(objective):
 
 
 def test_uniform_times_are_independent_and_uniform():
-    t = trainer(settings=Training(steps=1, batch=20_000, times="uniform"))._batch().t
+    t = trainer(settings=Training(steps=1, batch=20_000, times="uniform"))._batch(0).t
     u = (t - 1e-3) / 0.999
     assert ((u.mean(-1) - 0.5).abs() < 4 * (1 / 12 / 20_000) ** 0.5).all()
     lag = ((u[:, 1:] - 0.5) * (u[:, :-1] - 0.5)).mean(-1)
@@ -197,7 +197,7 @@ def test_uniform_times_are_independent_and_uniform():
 
 
 def test_stratified_times_cover_the_span_evenly():
-    batch = trainer(settings=Training(steps=1, batch=100))._batch()
+    batch = trainer(settings=Training(steps=1, batch=100))._batch(0)
     t = batch.t.sort(-1).values
     assert (t >= 1e-3).all()
     assert (t <= 1).all()

@@ -24,6 +24,7 @@ with s = √(σ² + α² s_d²), s_d the standard deviation of the data:
 for their x and σ/α for their σ; flow: the velocity of straight paths, Liu et al., arXiv:2209.03003.)
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
@@ -174,6 +175,12 @@ class Learned(nn.Module, Denoiser):
             raise BadInput(f"parametrization must be one of {', '.join(get_args(Parametrization))}")
         self.network, self.schedule, self.parametrization = network, schedule, parametrization
         self.register_buffer("data_std", torch.atleast_1d(torch.as_tensor(data_std, dtype=torch.float32)))
+
+    def by(self, network: nn.Module) -> "Learned":
+        """The same with another network in its place."""
+        same = copy.copy(self)
+        same._modules = {"network": network}
+        return same
 
     def at(self, t: Tensor | float) -> NoiseLevel:
         return _LearnedLevel(self, *self.schedule(t))

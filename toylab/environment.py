@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from toylab import __version__
+from toylab import __version__, parallel
 
 _RECORDED = ("torch", "numpy", "scipy", "pot", "pydantic", "safetensors", "torchdiffeq", "matplotlib", "seaborn")
 
@@ -28,6 +28,7 @@ def of_run(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "device_name": name,
         "threads": torch.get_num_threads(),
+        "processes": parallel.here().size,
         "seed": config["seed"],
     }
 

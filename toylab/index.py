@@ -54,6 +54,14 @@ SCHEDULES = Index(
     },
 )
 
+NETWORKS = Index(
+    "network",
+    {
+        "mlp": Entry("toylab.networks:mlp", "a multilayer perceptron of flat samples"),
+        "unet": Entry("toylab.networks.unet:unet", "a U-Net of images (Improved DDPM)", ("diffusers", "images")),
+    },
+)
+
 OBJECTIVES = Index(
     "objective",
     {

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from toylab import figures, index, outside, runs
+from toylab import figures, index, outside, parallel, runs
 from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
@@ -47,6 +47,9 @@ class Launch:
     def carry_out(self) -> Iterator[Progress]:
         """Run the experiment, draw its figures and mark the folder as finished."""
         experiment, start = self.configured.experiment, time.perf_counter()
+        if parallel.here().rank and experiment.train:
+            yield from experiment.train(self.configured.settings, self.folder, self.device)
+            return
         try:
             yield from experiment.run(self.configured.settings, self.folder, self.device)
             figures.draw(self.folder, experiment.figures)
@@ -84,8 +87,13 @@ def configure(
 
 
 def prepare(configured: Configured, device: str = "auto", root: Path = Path("runs"), fresh: bool = False) -> Launch:
-    """Find or make the run folder: a finished one, one to go on with, or a new one. Raises BadInput."""
+    """Find or make the run folder: a finished one, one to go on with, or a new one.
+
+    Raises BadInput, also where several processes are to carry out what is for one.
+    """
     where = device_of(device)
+    if parallel.here().size > 1 and configured.experiment.train is None:
+        raise BadInput(f"{configured.name} is more than one study: run it on one device, or its cells by a sweep")
     return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
 
 

@@ -39,11 +39,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from toylab import __version__, environment, results
-from toylab.configuration import ScheduleChoice, validate
+from toylab import __version__, environment, networks, parallel, results
+from toylab.configuration import NetworkChoice, ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, unknown
-from toylab.networks import MLP
 
 if TYPE_CHECKING:
     import pandas
@@ -133,10 +132,9 @@ class Run:
         member = self.seeds.index(seed)
         stored = self.load_tensors(f"weights/{method}.safetensors")
         weights = {name: tensor[member : member + 1] for name, tensor in stored.items()}
-        network = self.config["network"]
-        dim = weights[f"network.layers.{network['depth']}.bias"].shape[-1] - 1  # the last layer has the gate beside ε
+        chosen = validate(NetworkChoice, self.config["network"])
         schedule = validate(ScheduleChoice, self.config["schedule"]).build()
-        denoiser = Learned(MLP(dim, **network), schedule, self.config["parametrization"])
+        denoiser = Learned(chosen.build(networks.shape_of(weights)), schedule, self.config["parametrization"])
         denoiser.load_state_dict(weights)
         return denoiser.requires_grad_(False).eval()
 
@@ -194,6 +192,22 @@ class Run:
             path.unlink()
 
 
+class Read(Run):
+    """A run folder that another process writes."""
+
+    def write(self, name: str, content: str | bytes) -> None:
+        pass
+
+    def log(self, line: str) -> None:
+        pass
+
+    def time(self, method: str, part: str, seconds: float) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
 def load(path: str | Path) -> Run:
     """A finished run. Raises BadInput where the folder holds none."""
     run = Run(Path(path))
@@ -214,6 +228,12 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
 
     fresh: always a new one. Raises BadInput where `root` cannot be written.
     """
+    company = parallel.here()
+    path = company.told(Path() if company.rank else _opened(root, config, device, fresh).path)
+    return Read(path) if company.rank else Run(path)
+
+
+def _opened(root: Path, config: Mapping[str, Any], device: torch.device, fresh: bool) -> Run:
     made_with = environment.of_run(config, device)
     try:
         for run in _folders(root, config):

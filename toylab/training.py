@@ -8,10 +8,11 @@ gradients are clipped per member, and each member draws from streams of its own.
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal, NamedTuple
+from contextlib import nullcontext
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from toylab import data, randomness
@@ -20,6 +21,7 @@ from toylab.data import Labelled, Source
 from toylab.denoisers import Learned
 from toylab.errors import BadInput
 from toylab.objectives import Batch, Objective
+from toylab.parallel import Alone, Company
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -39,10 +41,17 @@ class Training(Settings):
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
     ema: float = Field(0.999, ge=0, lt=1, description="decay, itself warmed up as (1 + step)/(10 + step)")
     clip: float = Field(1.0, gt=0, description="largest gradient norm of a member")
+    accumulate: int = Field(1, ge=1, le=100_000, description="parts of a batch, one after the other or by processes")
     times: Literal["stratified", "uniform"] = "stratified"
     compile: Literal["off", "default", "reduce-overhead"] = Field(
         "off", description="the network by torch.compile; reduce-overhead adds CUDA graphs"
     )
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate: a divisor of batch = {self.batch}, not {self.accumulate}")
+        return self
 
     @property
     def rates(self) -> list[float]:
@@ -58,7 +67,8 @@ class Training(Settings):
 
 
 class Step(NamedTuple):
-    """One step done: its number, from 1, and the loss of each member (M,), without a lasting part, on the device."""
+    """One step done: its number, from 1, and the loss of each member (M,), without a lasting part, on the device;
+    that of this process, where there are several."""
 
     number: int
     loss: Tensor
@@ -68,7 +78,8 @@ class Trainer:
     """Trains `denoiser` in place; `ema` holds the averaged weights, the ones to sample from.
 
     sources, seeds: one a member. span: the interval of t, by default the schedule's; equal ends train at one
-    noise level. Raises BadInput where these do not fit, and for an oracle whose sources have no labels to tell it.
+    noise level. company: the processes that train together (toylab/parallel.py). Raises BadInput where these do not
+    fit, and for an oracle whose sources have no labels to tell it.
     """
 
     def __init__(
@@ -79,8 +90,13 @@ class Trainer:
         settings: Training,
         seeds: Sequence[int],
         span: tuple[float, float] | None = None,
+        company: Company | None = None,
     ):
         self.denoiser, self.sources, self.objective, self.settings = denoiser, sources, objective, settings
+        self.company = company or Alone()
+        if settings.accumulate % self.company.size:
+            raise BadInput(f"accumulate must be a multiple of the {self.company.size} processes: {settings.accumulate}")
+        self._parts = range(self.company.rank, settings.accumulate, self.company.size)
         self.span = span or (denoiser.schedule.t_min, denoiser.schedule.t_max)
         self.ema = copy.deepcopy(denoiser).requires_grad_(False)
         self.step = 0
@@ -104,8 +120,13 @@ class Trainer:
             self._shares = [(rates / rates.max()).to(device).view(-1, *[1] * (p.ndim - 1)) for p in self._parameters]
         if settings.compile != "off":
             denoiser.network.compile(mode=None if settings.compile == "default" else settings.compile)
+        self._joined = denoiser.by(self.company.joined(denoiser.network))
         places = {"batches": sources[0].device, "noise": device, "perturbation": device}
-        self._generators = {purpose: randomness.streams(seeds, purpose, place) for purpose, place in places.items()}
+        self._generators = {
+            (purpose, part): randomness.streams(seeds, f"{purpose}/{part}" if part else purpose, place)
+            for purpose, place in places.items()
+            for part in self._parts
+        }
         self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
@@ -113,21 +134,28 @@ class Trainer:
         while self.step < self.settings.steps:
             if self.settings.compile == "reduce-overhead":
                 torch.compiler.cudagraph_mark_step_begin()
-            batch = self._batch()
-            loss = self.objective(self.denoiser, batch, self._generators["perturbation"])
             self._optimizer.zero_grad()
-            loss.sum().backward()
-            self._lend(batch)
+            batches = [self._batch(part) for part in self._parts]
+            loss = torch.stack([self._backward(*given) for given in zip(self._parts, batches, strict=True)]).mean(0)
+            self._lend(batches)
             self._clip()
             self._descend()
             self._average()
             self.step += 1
-            yield Step(self.step, loss.detach())
+            yield Step(self.step, loss)
 
-    def _batch(self) -> Batch:
-        n, noise = self.settings.batch, self._generators["noise"]
+    def _backward(self, part: int, batch: Batch) -> Tensor:
+        """Add a part's share of the gradient; returns its loss."""
+        last = part == self._parts[-1]
+        with nullcontext() if last else self.company.apart(self._joined.network):
+            loss = self.objective(self._joined, batch, self._generators["perturbation", part])
+            (loss.sum() / len(self._parts)).backward()
+        return loss.detach()
+
+    def _batch(self, part: int) -> Batch:
+        n, noise = self.settings.batch // self.settings.accumulate, self._generators["noise", part]
         like = self._parameters[0]
-        x0, noisy = self._points(n)
+        x0, noisy = self._points(n, self._generators["batches", part])
         low, high = self.span
         if self.settings.times == "stratified":
             offset = randomness.rand((len(x0), 1), noise, like)
@@ -137,9 +165,9 @@ class Trainer:
         eps = randomness.randn(x0.shape, noise, like)
         return Batch(x0, low + (high - low) * u, eps, self.step, self.settings.steps, noisy)
 
-    def _points(self, n: int) -> tuple[Tensor, Tensor | None]:
+    def _points(self, n: int, streams: Sequence[torch.Generator]) -> tuple[Tensor, Tensor | None]:
         """The points of a batch, and which are contaminated for an oracle that is told."""
-        like, streams = self._parameters[0], self._generators["batches"]
+        like = self._parameters[0]
         if self._told is None:
             return data.batches(self.sources, n, streams).to(like), None
         x0, noisy = data.labelled_batches(self._told, n, streams)
@@ -151,14 +179,17 @@ class Trainer:
             return (self.step + 1) / (self.settings.warmup * self.settings.steps + 1)
         return 0.5 * (1 + math.cos(math.pi * (done - self.settings.warmup) / (1 - self.settings.warmup)))
 
-    def _lend(self, batch: Batch) -> None:
+    def _lend(self, batches: Sequence[Batch]) -> None:
         """Add the gradient of the objective's lasting part, computed in this step or an earlier one."""
         if self._lasting is None:
             return
-        part = self._lasting(self.denoiser, batch, self._generators["perturbation"])
-        if part is not None:
-            found = torch.autograd.grad(part.sum(), self._parameters)
-            self._lent = [gradient.clone() for gradient in found]  # CUDA graphs write into theirs again
+        found = []
+        for part, batch in zip(self._parts, batches, strict=True):
+            loss = self._lasting(self.denoiser, batch, self._generators["perturbation", part])
+            if loss is not None:
+                found.append(torch.autograd.grad(loss.sum() / len(self._parts), self._parameters))
+        if found:  # in new memory: CUDA graphs write into theirs again
+            self._lent = self.company.mean([torch.stack(parts).sum(0) for parts in zip(*found, strict=True)])
         if self._lent:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             for gradient, lent in zip(gradients, self._lent, strict=True):
@@ -192,7 +223,8 @@ class Trainer:
     # -- checkpoints: tensors only, so that nothing is ever unpickled ------------------------------------
 
     def state(self) -> dict[str, Tensor]:
-        """All that the rest of the training depends on, as named tensors."""
+        """All that the rest of the training depends on, as named tensors: the same whatever the number of processes,
+        which all have to ask for it."""
         state = {"step": torch.tensor(self.step)}
         for name, tensor in self.denoiser.state_dict().items():
             state[f"raw.{name}"] = tensor
@@ -203,9 +235,15 @@ class Trainer:
                 state[f"adam.{index}.{name}"] = tensor
         for index, gradient in enumerate(self._lent):
             state[f"lent.{index}"] = gradient
-        for purpose, generators in self._generators.items():
-            for member, generator in enumerate(generators):
-                state[f"rng.{purpose}.{member}"] = generator.get_state()
+        own = {
+            f"rng.{purpose}.{part // self.company.size}.{member}": generator.get_state()
+            for (purpose, part), generators in self._generators.items()
+            for member, generator in enumerate(generators)
+        }
+        for name, tensor in own.items():
+            _, purpose, turn, member = name.split(".")
+            for rank, of_rank in enumerate(self.company.gathered(tensor)):
+                state[f"rng.{purpose}.{int(turn) * self.company.size + rank}.{member}"] = of_rank
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -221,9 +259,9 @@ class Trainer:
         self._optimizer.load_state_dict(optimizer)
         lent = _under("lent.", state)
         self._lent = [lent[str(index)].to(p.device) for index, p in enumerate(self._parameters) if lent]
-        for key, tensor in _under("rng.", state).items():
-            purpose, _, member = key.partition(".")
-            self._generators[purpose][int(member)].set_state(tensor.cpu())
+        for (purpose, part), generators in self._generators.items():
+            for member, generator in enumerate(generators):
+                generator.set_state(state[f"rng.{purpose}.{part}.{member}"].cpu())
 
 
 def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

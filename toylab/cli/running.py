@@ -1,15 +1,16 @@
 """What runs an experiment: `toylab run` and `toylab reproduce`."""
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toylab import index
 from toylab.cli.app import app
 from toylab.cli.printing import print_run, progress_bar
-from toylab.errors import BadInput, one_line
+from toylab.errors import BadInput, one_line, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,11 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
     device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many devices of each machine train together.")] = 1,
+    strategy: Annotated[str, typer.Option(help="How: ddp.")] = "ddp",
+    precision: Annotated[
+        str | None, typer.Option(help="Of a U-Net: 32-true, or bf16-mixed, which is torch.autocast's.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
     allow_code: Annotated[
@@ -37,24 +43,47 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    from toylab import launch, outside
+    from toylab import launch, outside, parallel
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
+    changes.insert(0, _of_machine(device, devices, strategy, precision))
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
     configured = launch.configure(name, preset, config, changes, chosen, allow_code)
     launched = launch.prepare(configured, device, out, fresh)
     finished = launched.folder.finished
-    if finished:
+    if finished and parallel.here().rank == 0:
         typer.echo(
             f"reusing the run finished {finished['date']} with toylab {finished['version']}; --fresh runs it anew"
         )
+    elif parallel.here().rank:
+        for _ in launched.carry_out():
+            pass
     else:
         if configured.preset in configured.experiment.untried:
             typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
         carry_out(launched)
-    print_run(launched.folder)
+    if parallel.here().rank == 0:
+        print_run(launched.folder)
+
+
+_PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
+
+
+def _of_machine(device: str, devices: int, strategy: str, precision: str | None) -> dict[str, Any]:
+    """What the choice of a machine changes in the settings; several devices then train together."""
+    from toylab import launch, parallel
+
+    changes: dict[str, Any] = {}
+    if precision is not None:
+        if precision not in _PRECISIONS:
+            raise BadInput(unknown("precision", precision, _PRECISIONS))
+        changes["network"] = {"precision": _PRECISIONS[precision]}
+    started = "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+    if devices > 1 or started:
+        changes["training"] = {"accumulate": parallel.join(devices, strategy, launch.device_of(device)).size}
+    return changes
 
 
 @app.command()

@@ -13,6 +13,7 @@ from toylab.index import (
     ATTACKS,
     CONTAMINATIONS,
     LAWS,
+    NETWORKS,
     OBJECTIVES,
     SAMPLERS,
     SCHEDULES,
@@ -67,6 +68,17 @@ class ScheduleChoice(Choice):
     """A noise schedule."""
 
     index = SCHEDULES
+
+
+class NetworkChoice(Choice):
+    """A network; a table without a name is that of the MLP."""
+
+    index = NETWORKS
+    given = 3
+
+    @classmethod
+    def _completed(cls, data: Any) -> Any:
+        return super()._completed({"name": "mlp", **data} if isinstance(data, Mapping) else data)
 
 
 class Method(Choice):

@@ -54,6 +54,11 @@ class Distribution(ABC):
         """Cov[X], (dim, dim) float64."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one sample: (dim,), or of an image (C, H, W)."""
+        return (self.dim,)
+
+    @property
     def support(self) -> str:
         """Where the law lives, in words."""
         return space(self.dim)

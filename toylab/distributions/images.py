@@ -5,11 +5,13 @@ in pixel space whose density, score and posterior mean are known at every noise 
 tell from a data set. With one component it is the PCA subspace on which arXiv:2505.21742 projects its images.
 """
 
+import math
 from functools import lru_cache
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from toylab.distributions.embedding import Embedded
@@ -25,6 +27,11 @@ class SubspaceMixture(Embedded):
     """
 
     law: GaussianMixture
+    image_shape: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.image_shape or (self.dim,)
 
     @classmethod
     def fit(cls, images: Tensor, rank: int = 16, components: int = 10, seed: int = 0) -> Self:
@@ -68,8 +75,26 @@ def _mixture(coordinates: np.ndarray, components: int, seed: int) -> GaussianMix
 
 
 @lru_cache(maxsize=8)
-def digits(rank: int = 24, components: int = 30) -> SubspaceMixture:
-    """Like scikit-learn's 1,797 digits, 8 x 8 pixels between -1 and 1: a law of R^64, fitted at first use."""
+def digits(
+    rank: int = 24,
+    components: int = 30,
+    size: Annotated[int, Field(ge=8, le=64)] = 8,
+    colour: bool = False,
+) -> SubspaceMixture:
+    """Like scikit-learn's 1,797 digits, pixels between -1 and 1: a law of R^(size²), fitted at first use.
+
+    size: of the images, enlarged from 8 x 8 bilinearly; colour: three channels instead of one, a hue for each numeral,
+    a law of R^(3 size²).
+    """
     from sklearn.datasets import load_digits
 
-    return SubspaceMixture.fit(torch.from_numpy(load_digits().data) / 8 - 1, rank, components)
+    data = load_digits()
+    images = torch.from_numpy(data.images)[:, None] / 8 - 1
+    if size > 8:
+        images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
+    if colour:
+        angle = torch.from_numpy(data.target)[:, None] * (math.tau / 10) + torch.arange(3) * (math.tau / 3)
+        images = (images + 1) * (0.6 + 0.4 * angle.cos())[..., None, None] - 1
+    law = SubspaceMixture.fit(images.flatten(1), rank, components)
+    law.image_shape = tuple(images.shape[1:])
+    return law

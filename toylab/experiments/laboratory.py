@@ -12,7 +12,6 @@ from toylab.distributions import Distribution, GaussianMixture
 from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
-from toylab.networks import MLP
 from toylab.objectives import Denoising, Objective
 from toylab.samplers import Counted, cost, prior, sample
 from toylab.theory import GridOptimum, implied_law
@@ -74,7 +73,7 @@ class Laboratory:
         """An untrained denoiser, its weights drawn on the CPU so that they are the same on every device."""
         study = self.study
         generators = randomness.streams(self.seeds, "weights")
-        network = MLP(self.clean.dim, **study.network.model_dump(), members=len(self.seeds), generators=generators)
+        network = study.network.build(self.clean.shape, len(self.seeds), generators)
         return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
 
     def start(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from toylab import randomness
+from toylab import parallel, randomness
 from toylab.configuration import Sampler, Spacing, validate
 from toylab.experiments import fields
 from toylab.experiments.experiment import Experiment, Progress
@@ -42,7 +42,7 @@ def study_experiment(
     figures: Sequence[str] = FIGURES,
 ) -> Experiment:
     """An experiment that is a study with these presets."""
-    return Experiment(settings, presets, run, figures, frozenset(untried), lambda study: Work(study).total)
+    return Experiment(settings, presets, run, figures, frozenset(untried), lambda study: Work(study).total, train)
 
 
 def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
@@ -50,6 +50,11 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
     work = Work(study)
     lab, subjects = yield from trained(study, folder, device, work)
     return (yield from measured(lab, subjects, folder, work))
+
+
+def train(study: Study, folder: Run, device: torch.device) -> Iterator[Progress]:
+    """Train every method with the first process, which does the rest."""
+    yield from _train_all(Laboratory(study, device), folder, Work(study))
 
 
 def trained(
@@ -158,7 +163,7 @@ def _train_all(lab: Laboratory, folder: Run, work: Work) -> Iterator[Progress]:
 def workers(lab: Laboratory, tasks: int) -> int:
     """How many tasks run side by side: on the CPU small networks keep one thread busy, not several; a compiler's cache
     is not shared by threads."""
-    alone = lab.device.type != "cpu" or lab.study.training.compile != "off"
+    alone = lab.device.type != "cpu" or lab.study.training.compile != "off" or parallel.here().size > 1
     return 1 if alone else min(tasks, torch.get_num_threads())
 
 
@@ -205,14 +210,18 @@ def _train(name: str, training: Training, lab: Laboratory, folder: Run, stop: th
         objective = training.method.build()
         sources = lab.sources_for(objective, training.endless)
         recipe = lab.study.training.model_copy(update={"steps": training.steps})
-        trainer = Trainer(lab.denoiser(), sources, objective, recipe, lab.seeds)
+        company = parallel.here()
+        trainer = Trainer(lab.denoiser(), sources, objective, recipe, lab.seeds, company=company)
         if (folder.path / checkpoint).exists():
             trainer.restore(folder.load_tensors(checkpoint))
             folder.log(f"{name}: going on from step {trainer.step}")
         start = saved = time.perf_counter()
         step = None
         for step in trainer:
-            if stop.is_set() or time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            due = stop.is_set() or time.perf_counter() - saved > CHECKPOINT_SECONDS
+            if company.size > 1:  # all of them or none, and not in every step
+                due = step.number % parallel.AGREED_EVERY == 0 and company.told(due)
+            if due:
                 folder.write_tensors(checkpoint, trainer.state())
                 saved = time.perf_counter()
             if stop.is_set():
@@ -221,4 +230,5 @@ def _train(name: str, training: Training, lab: Laboratory, folder: Run, stop: th
         folder.write_tensors(weights, trainer.ema.state_dict())
         folder.log(f"{name}: trained" + (f", last losses {step.loss.tolist()}" if step else ""))
         folder.time(name, "training", time.perf_counter() - start)
+        company.told(None)  # the others wait until the weights are there
     yield training.steps

@@ -9,9 +9,19 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
+import torch
 from pydantic import Field, field_validator, model_validator
 
-from toylab.configuration import Contamination, Law, Method, Sampler, ScheduleChoice, Settings, Spacing
+from toylab.configuration import (
+    Contamination,
+    Law,
+    Method,
+    NetworkChoice,
+    Sampler,
+    ScheduleChoice,
+    Settings,
+    Spacing,
+)
 from toylab.contamination import Contaminated
 from toylab.denoisers import Parametrization
 from toylab.errors import BadInput, unknown
@@ -40,15 +50,6 @@ SMOKE: dict[str, Any] = {
     "evaluation": {"levels": 6, "points": 500, "pair": 250},
 }
 """What a study's smoke preset changes: seconds, to see that everything works, and no result."""
-
-
-class Network(Settings):
-    """The MLP: hidden width and depth, and the octaves at which it sees log σ/α and, as Fourier features, x_t."""
-
-    width: int = Field(64, ge=1, le=8192)
-    depth: int = Field(3, ge=1, le=64)
-    frequencies: int = Field(4, ge=0, le=16)
-    fourier: int = Field(0, ge=0, le=16)
 
 
 class Evaluation(Settings):
@@ -92,7 +93,7 @@ class Study(RunSettings):
     size: int | None = Field(10_000, ge=1, le=100_000_000)
     schedule: ScheduleChoice = ScheduleChoice.model_validate("ddpm")
     parametrization: Parametrization = "eps"
-    network: Network = Network()
+    network: NetworkChoice = NetworkChoice.model_validate("mlp")
     training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
     spacing: Spacing = Spacing.model_validate("t")
@@ -128,6 +129,11 @@ class Study(RunSettings):
             seen = self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
+        try:
+            with torch.device("meta"):
+                self.network.build(self.law.build().shape)
+        except BadInput as error:
+            raise ValueError(f"network: {error}") from None
         if self.evaluation.ledger and not {"eps-mse", "w2"} <= {*self.evaluation.metrics}:
             raise ValueError("evaluation.ledger: needs eps-mse and w2 among the metrics")
         if self.evaluation.ledger and not {*MEASURED} <= {*self.evaluation.references}:

@@ -1,14 +1,12 @@
-"""Networks with a leading axis of members: M independent models, trained and sampled as one.
-
-Every parameter has shape (M, ...), so member m of the output depends on member m of the input and of the
-parameters alone.
-"""
+"""The multilayer perceptron, and the affine map whose optimum is known."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from toylab import randomness
@@ -80,6 +78,19 @@ class MLP(nn.Module):
             h = nn.functional.gelu(layer(h))
         out = self.layers[-1](h)
         return torch.addcmul(out[..., :-1], out[..., -1:], x)
+
+
+def mlp(
+    shape: Sequence[int],
+    members: int = 1,
+    generators: Sequence[torch.Generator] | None = None,
+    width: Annotated[int, Field(ge=1, le=8192)] = 64,
+    depth: Annotated[int, Field(ge=1, le=64)] = 3,
+    frequencies: Annotated[int, Field(ge=0, le=16)] = 4,
+    fourier: Annotated[int, Field(ge=0, le=16)] = 0,
+) -> MLP:
+    """An `MLP` of samples of this shape."""
+    return MLP(math.prod(shape), width, depth, frequencies, members, generators, fourier)
 
 
 def _octaves(count: int) -> Tensor:

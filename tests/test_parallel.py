@@ -1,0 +1,78 @@
+"""Several processes train as one does: the same weights from the same batch, also when their number changes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = Path(__file__).with_name("together.py")
+TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def train(launcher: list[str], *arguments: object) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [*launcher, str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["mlp", "unet"])
+def test_two_processes_are_one(network: str, tmp_path: Path):
+    """Weights, averages, moments and streams, after 8 steps of adversarial training with a lasting part, in float64;
+    from the fifth step on also with the other number of processes."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    train([sys.executable], network, one)
+    train(TOGETHER, network, two)
+    train([sys.executable], network, tmp_path / "two-one", tmp_path / "two-5")
+    train(TOGETHER, network, tmp_path / "one-two", tmp_path / "one-5")
+    expected = load_file(one)
+    for name in ("two", "two-one", "one-two"):
+        found = load_file(tmp_path / name)
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(
+                found[key], value, rtol=1e-10, atol=1e-10, msg=lambda m, at=(name, key): f"{at} {m}"
+            )
+    begun = load_file(tmp_path / "one-5")
+    assert all(
+        (expected[key] != begun[key]).any() for key in expected if key.startswith(("raw.network.l", "raw.network.u"))
+    )
+
+
+@pytest.mark.slow
+def test_a_run_by_two_processes_has_the_results_of_one(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "toylab",
+        "run",
+        "gmm-outliers",
+        "--preset",
+        "smoke",
+        "--methods",
+        "ddpm,robust-adv",
+    ]
+    for name, changes in (("one", ["--set", "training.accumulate=2"]), ("two", ["--devices", "2"])):
+        done = subprocess.run(
+            [*command, *changes, "--out", tmp_path / name], capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("writing to") == 1  # the first process alone speaks
+    one, two = (next(tmp_path.glob(f"{name}/*/results.csv")).read_text() for name in ("one", "two"))
+    assert one.splitlines()[0] == two.splitlines()[0]
+    assert len(one.splitlines()) == len(two.splitlines()) > 100
+    pairs = zip(one.splitlines()[1:], two.splitlines()[1:], strict=True)
+    for row, other in pairs:
+        assert row.split(",")[:8] == other.split(",")[:8]
+        for value, same in zip(row.split(",")[9:11], other.split(",")[9:11], strict=True):
+            if value:
+                assert float(value) == pytest.approx(float(same), rel=1e-3, abs=1e-4, nan_ok=True)
+
+
+def test_what_several_processes_cannot_do_is_said(toylab):
+    assert "allowed: ddp" in toylab("run", "gmm-outliers", "--devices", "2", "--strategy", "dp", code=2)

@@ -1,0 +1,127 @@
+"""Who takes part in a training: this process alone, or several, each with a device of its own.
+
+A batch is drawn in parts, each from streams of its own (`training.accumulate` says how many); process r of W takes
+parts r, r + W, ... So W processes take the same step as one that goes through all parts one after the other. The first
+process writes; the others train with it and do nothing else.
+"""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from toylab.errors import BadInput, one_line, unknown
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+T = TypeVar("T")
+
+STRATEGIES = ("ddp",)
+AGREED_EVERY = 50
+"""Steps between two questions to all processes: each waits for the others."""
+
+
+class Company(Protocol):
+    """The processes of a training. rank: the number of this one, from 0; size: how many they are."""
+
+    rank: int
+    size: int
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """The network, its gradients averaged over the processes in every backward pass."""
+        ...
+
+    def apart(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Where backward passes through a joined network do not average, since another one follows."""
+        ...
+
+    def mean(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The mean of each over the processes."""
+        ...
+
+    def gathered(self, tensor: Tensor) -> list[Tensor]:
+        """That of every process, by rank."""
+        ...
+
+    def told(self, of_first: T) -> T:
+        """What the first process says, to all of them; each waits for the others."""
+        ...
+
+
+class Alone:
+    """One process."""
+
+    rank, size = 0, 1
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        return network
+
+    def apart(self, network: nn.Module) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def mean(self, tensors: list[Tensor]) -> list[Tensor]:
+        return tensors
+
+    def gathered(self, tensor: Tensor) -> list[Tensor]:
+        return [tensor]
+
+    def told(self, of_first: T) -> T:
+        return of_first
+
+
+class Several:
+    """The processes of a lightning-fabric that was launched."""
+
+    def __init__(self, fabric: "Fabric"):
+        self.fabric, self.rank, self.size = fabric, fabric.global_rank, fabric.world_size
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        return cast(nn.Module, self.fabric.setup_module(network, move_to_device=False))
+
+    def apart(self, network: nn.Module) -> AbstractContextManager[None]:
+        return cast(Any, self.fabric.no_backward_sync(cast(Any, network)))
+
+    def mean(self, tensors: list[Tensor]) -> list[Tensor]:
+        return [cast(Tensor, self.fabric.all_reduce(tensor, reduce_op="mean")) for tensor in tensors]
+
+    def gathered(self, tensor: Tensor) -> list[Tensor]:
+        found = cast(Tensor, self.fabric.all_gather(tensor.to(self.fabric.device)))
+        return list(found.to(tensor.device)) if self.size > 1 else [tensor]
+
+    def told(self, of_first: T) -> T:
+        return cast(T, self.fabric.broadcast(of_first))
+
+
+_here: Company = Alone()
+
+
+def here() -> Company:
+    """The processes that this one belongs to."""
+    return _here
+
+
+def join(devices: int, strategy: str, device: torch.device) -> Company:
+    """Make this process one of several, started here or by torchrun or Slurm; device("cuda") is then its own.
+
+    devices: of each machine. Needs lightning-fabric (extra `gpu`). Raises BadInput where there are fewer devices.
+    """
+    global _here
+    if strategy not in STRATEGIES:
+        raise BadInput(unknown("strategy", strategy, STRATEGIES))
+    if device.type == "mps":
+        raise BadInput("there is one mps device at most; --devices is for cpu and cuda")
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:
+        raise BadInput("several devices need lightning-fabric: pip install 'toylab[gpu]'") from None
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1)
+    try:
+        fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy)
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(f"cannot use {devices} devices: {one_line(error)}") from None
+    fabric.launch()
+    _here = Several(fabric)
+    return _here
