@@ -218,13 +218,13 @@ def test_a_member_does_not_depend_on_how_many_there_are(tmp_path: Path):
 
 def test_a_stopped_run_goes_on_from_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Left in the middle of training, which writes checkpoints; the files come out the same."""
-    from toylab.experiments import pipeline
+    from toylab.experiments import trainings
 
     longer = {"training": {"steps": 300}}
     whole = carry_out("lab", tmp_path / "whole", "smoke", TINY, longer)
     stopped = prepare(configure("lab", "smoke", changes=[TINY, longer]), "cpu", tmp_path / "stopped")
     folder = stopped.folder
-    monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(trainings, "POLL_SECONDS", 0.01)
     run = stopped.carry_out()
     while next(run).done < 20:
         pass
@@ -255,12 +255,12 @@ def test_methods_side_by_side_equal_one_at_a_time(tmp_path: Path):
 
 
 def test_an_error_in_one_training_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from toylab.experiments import pipeline
+    from toylab.experiments import trainings
 
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise ArithmeticError("broken")
 
-    monkeypatch.setattr(pipeline, "Trainer", broken)
+    monkeypatch.setattr(trainings, "Trainer", broken)
     with pytest.raises(ArithmeticError, match="broken"):
         carry_out("lab", tmp_path, "smoke", TINY)
 

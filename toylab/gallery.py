@@ -24,8 +24,8 @@ import torch
 from toylab import figures, runs
 from toylab.errors import BadInput, one_line, unknown
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.pipeline import workers
 from toylab.experiments.study import Study
+from toylab.experiments.trainings import workers
 from toylab.index import EXPERIMENTS
 from toylab.launch import Configured, Launch, configure, device_of, prepare
 from toylab.objectives import Denoising

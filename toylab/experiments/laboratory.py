@@ -1,42 +1,38 @@
 """What a study's settings stand for: laws, schedule, training sets, streams and untrained networks."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 
-from toylab import randomness
 from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
-from toylab.denoisers import Denoiser, Exact, Learned
+from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, GaussianMixture
 from toylab.errors import BadInput
 from toylab.experiments.measuring import Bench
 from toylab.experiments.study import Study
+from toylab.experiments.workshop import Workshop, spread_of
 from toylab.objectives import Denoising, Objective
-from toylab.samplers import Counted, cost, prior, sample
+from toylab.samplers import cost
 from toylab.theory import GridOptimum, implied_law
 
 _SAME_LAW = 1e-6  # relative: what its fixed point is known to
 
 
-class Laboratory:
-    """The objects of a study.
-
-    Networks train on `device`; everything exact happens on `exact_device`, the CPU where a device has no float64.
-    """
+class Laboratory(Workshop):
+    """The objects of a study."""
 
     def __init__(self, study: Study, device: torch.device):
-        self.study, self.device = study, device
-        self.exact_device = torch.device("cpu") if device.type == "mps" else device
-        self.seeds = [study.seed + member for member in range(study.seeds)]
+        super().__init__(study, device)
+        self.study = study
         self.clean: Distribution = study.law.build()
         self.seen: Distribution = study.contamination.build(self.clean)
         self.contaminated = self.seen if self.seen is not self.clean else None
-        self.schedule = study.schedule.build()
 
-    def streams(self, purpose: str) -> list[torch.Generator]:
-        """One generator a seed, on the exact device."""
-        return randomness.streams(self.seeds, purpose, self.exact_device)
+    @property
+    def shape(self) -> Sequence[int]:
+        return self.clean.shape
 
     @cached_property
     def sources(self) -> list[Source]:
@@ -64,26 +60,16 @@ class Laboratory:
 
     @cached_property
     def data_std(self) -> torch.Tensor:
-        """Root mean variance of a coordinate, of each seed's training data (M,)."""
-        streams = randomness.streams(self.seeds, "data-std", self.sources[0].device)
-        batches = [source.batch(10_000, stream) for source, stream in zip(self.sources, streams, strict=True)]
-        return torch.stack([batch.var(0).mean().sqrt() for batch in batches])
-
-    def denoiser(self) -> Learned:
-        """An untrained denoiser, its weights drawn on the CPU so that they are the same on every device."""
-        study = self.study
-        generators = randomness.streams(self.seeds, "weights")
-        network = study.network.build(self.clean.shape, len(self.seeds), generators)
-        return Learned(network, self.schedule, study.parametrization, self.data_std.cpu()).to(self.device)
+        return spread_of(self.sources, self.seeds)
 
     def start(
         self, n: int, purpose: str = "sampling", law: Distribution | None = None
     ) -> tuple[torch.Tensor, list[torch.Generator]]:
         """The noise (M, n, d) that every denoiser's samples start from, or with a law its own x_T of this noise; and
         the streams that go on from there."""
-        noise, (alpha, sigma) = self.streams(purpose), self.schedule(self.schedule.t_max)
-        x = prior(self.schedule, (len(self.seeds), n, self.clean.dim), noise, torch.empty(0, device=self.exact_device))
+        x, noise = self.noise(n, purpose)
         if law is not None:
+            alpha, sigma = self.schedule(self.schedule.t_max)
             x0 = torch.stack([law.sample(n, g) for g in self.streams(f"{purpose}/x0")])
             x = (alpha * x0 + sigma / torch.hypot(alpha, sigma) * x).to(x)
         return x, noise
@@ -93,21 +79,14 @@ class Laboratory:
     ) -> tuple[torch.Tensor, int]:
         """(M, n, d) samples, by the study's budget of evaluations or `nfe`, and the evaluations they took; from the
         prior, or from a law's own x_T."""
-        return self._sample(denoiser, *self.start(self.study.samples, law=law), nfe or self.study.nfe)
+        return self.walked(denoiser, *self.start(self.study.samples, law=law), nfe or self.study.nfe)
 
     def rehearse(self) -> None:
         """Raise BadInput where a sampler that chooses its own steps does not reach its tolerance within the study's
         nfe, on a few points with the exact score: to be told so before anything is trained."""
         if cost(self.study.sampler.bind()) is None:
             for nfe in (self.study.nfe, *self.study.few_steps):
-                self._sample(Exact(self.seen, self.schedule), *self.start(8, "rehearsal"), nfe)
-
-    def _sample(
-        self, denoiser: Denoiser, x: torch.Tensor, noise: list[torch.Generator], nfe: int
-    ) -> tuple[torch.Tensor, int]:
-        counted = Counted(denoiser)
-        x = sample(self.study.sampler.bind(), counted, x, nfe, noise, self.study.spacing.bind())
-        return x, counted.evaluations
+                self.walked(Exact(self.seen, self.schedule), *self.start(8, "rehearsal"), nfe)
 
     def exact_samples(self, law: Distribution) -> torch.Tensor:
         """(M, n, d) fresh samples of a law."""

@@ -12,33 +12,15 @@ Besides the methods, references are measured in the same way:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from toylab.configuration import Method
 from toylab.data import Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.study import Study
+from toylab.experiments.trainings import loaded
 from toylab.ledger import FROM_LAW, chain_of
 from toylab.results import ENDLESS
 from toylab.runs import Run
-
-
-class Training(NamedTuple):
-    """A method, for how many steps, and whether it sees endless data instead of the study's training sets."""
-
-    method: Method
-    steps: int
-    endless: bool = False
-
-
-def trainings(study: Study) -> dict[str, Training]:
-    """All that a study trains, by name."""
-    methods = {name: Training(method, study.steps_of(name)) for name, method in study.objectives.items()}
-    if not study.evaluation.ledger or study.size is None:
-        return methods
-    return methods | {ENDLESS + name: training._replace(endless=True) for name, training in methods.items()}
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class SampleSource:
 
 def sample_sources(lab: Laboratory, folder: Run) -> list[SampleSource]:
     """All that a study measures."""
-    trained = {name: _loaded(name, lab, folder) for name in trainings(lab.study)}
+    trained = {name: loaded(name, lab, folder) for name in lab.study.trainings}
     methods, twins, optima, implied = [], [], [], []
     for name, method in lab.study.objectives.items():
         objective, twin = method.build(), ENDLESS + name
@@ -76,12 +58,6 @@ def sample_sources(lab: Laboratory, folder: Run) -> list[SampleSource]:
         if learned is not None:
             implied.append(SampleSource(f"implied-{name}", Exact(learned, lab.schedule), learned, lab.sources))
     return methods + twins + optima + implied + _references(lab)
-
-
-def _loaded(name: str, lab: Laboratory, folder: Run) -> Denoiser:
-    denoiser = lab.denoiser().to(lab.exact_device)
-    denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
-    return denoiser.requires_grad_(False)
 
 
 def _chain(

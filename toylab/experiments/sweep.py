@@ -32,7 +32,6 @@ from toylab.experiments import pipeline, study
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.grid import Axis, belongs, entries, is_of_methods, nested, within
 from toylab.experiments.study import MethodStudy
-from toylab.experiments.subjects import trainings
 from toylab.results import REFERENCES, Measurement, to_csv
 from toylab.runs import CELLS, Run
 
@@ -201,7 +200,7 @@ def _carried_out(
     """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
     what the training depends on; those of this cell are added."""
     weights = {
-        _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in trainings(cell.study)
+        _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in cell.study.trainings
     }
     if folder.finished is None:
         names = {key: sweep.config[key] for key in ("experiment", "preset")}
@@ -219,7 +218,7 @@ def _carried_out(
 def _training_key(of: MethodStudy, name: str) -> str:
     """All that a training depends on."""
     shared = of.model_dump(mode="json", exclude=_AFTER_TRAINING | {"methods", "longer"})
-    method, *rest = trainings(of)[name]
+    method, *rest = of.trainings[name]
     return json.dumps([shared, method.model_dump(mode="json"), rest], sort_keys=True)
 
 

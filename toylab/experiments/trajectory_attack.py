@@ -26,9 +26,10 @@ from toylab.errors import BadInput
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.gmm_outliers import COMMON, METHODS
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.pipeline import FIGURES, Work, measured, side_by_side, trained, workers
+from toylab.experiments.pipeline import FIGURES, Work, measured, trained
 from toylab.experiments.study import SMOKE, MethodStudy
 from toylab.experiments.subjects import SampleSource
+from toylab.experiments.trainings import side_by_side, workers
 from toylab.metrics.damage import Comparison, Damage, Yardstick
 from toylab.perturbations import Norm
 from toylab.randomness import Generators
