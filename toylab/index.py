@@ -217,6 +217,11 @@ EXPERIMENTS = Index(
             "images on a known subspace of R^64, 90 % of them noisy: who leaves it?",
             ("sklearn", "images"),
         ),
+        "subspace-images": Entry(
+            "toylab.experiments.subspace_images:EXPERIMENT",
+            "a U-Net on images of known score, in 64 to 3,072 dimensions",
+            ("diffusers", "images"),
+        ),
         "theory-check": Entry("toylab.experiments.theory_check:EXPERIMENT", "on a line: networks beside exact optima"),
         "cost": Entry("toylab.experiments.cost:EXPERIMENT", "what cheaper regularisers keep of the full one's effect"),
         "trajectory-attack": Entry(

@@ -7,11 +7,10 @@ tell from a data set. With one component it is the PCA subspace on which arXiv:2
 
 import math
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from toylab.distributions.embedding import Embedded
@@ -74,27 +73,25 @@ def _mixture(coordinates: np.ndarray, components: int, seed: int) -> GaussianMix
     )
 
 
-@lru_cache(maxsize=8)
-def digits(
-    rank: int = 24,
-    components: int = 30,
-    size: Annotated[int, Field(ge=8, le=64)] = 8,
-    colour: bool = False,
-) -> SubspaceMixture:
-    """Like scikit-learn's 1,797 digits, pixels between -1 and 1: a law of R^(size²), fitted at first use.
+_SHAPES = {64: (1, 8, 8), 192: (3, 8, 8), 256: (1, 16, 16), 768: (3, 16, 16), 1024: (1, 32, 32), 3072: (3, 32, 32)}
 
-    size: of the images, enlarged from 8 x 8 bilinearly; colour: three channels instead of one, a hue for each numeral,
-    a law of R^(3 size²).
+
+@lru_cache(maxsize=8)
+def digits(rank: int = 24, components: int = 30, dim: Literal[64, 192, 256, 768, 1024, 3072] = 64) -> SubspaceMixture:
+    """Like scikit-learn's 1,797 digits, pixels between -1 and 1: a law of R^dim, fitted at first use.
+
+    dim: 64 for 8 x 8 pixels as they are, 256 and 1,024 for images enlarged to 16 x 16 and 32 x 32 bilinearly, three
+    times as much for three colours, a hue for each numeral.
     """
     from sklearn.datasets import load_digits
 
-    data = load_digits()
+    data, shape = load_digits(), _SHAPES[dim]
     images = torch.from_numpy(data.images)[:, None] / 8 - 1
-    if size > 8:
-        images = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear")
-    if colour:
+    if shape[1:] != images.shape[2:]:
+        images = torch.nn.functional.interpolate(images, size=shape[1:], mode="bilinear")
+    if shape[0] == 3:
         angle = torch.from_numpy(data.target)[:, None] * (math.tau / 10) + torch.arange(3) * (math.tau / 3)
         images = (images + 1) * (0.6 + 0.4 * angle.cos())[..., None, None] - 1
     law = SubspaceMixture.fit(images.flatten(1), rank, components)
-    law.image_shape = tuple(images.shape[1:])
+    law.image_shape = shape
     return law

@@ -16,22 +16,25 @@ on where it stopped: finished cells are kept, and no training is done twice.
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from toylab.configuration import overlay, relaid, validate
 from toylab.errors import BadInput
 from toylab.experiments import pipeline, study
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.grid import Axis, belongs, entries, is_of_methods, nested, within
+from toylab.experiments.models import FreeMethods, Models
 from toylab.experiments.study import MethodStudy
+from toylab.experiments.trainings import Effort
 from toylab.results import REFERENCES, Measurement, to_csv
 from toylab.runs import CELLS, Run
 
@@ -60,7 +63,7 @@ class Cell(NamedTuple):
     """One study of a sweep: the name of its folder, where it is in the grid, and the versions it trains, by name."""
 
     name: str
-    study: MethodStudy
+    study: Any
     at: Labels
     versions: Mapping[str, Version]
 
@@ -75,8 +78,13 @@ class Cell(NamedTuple):
                 yield m._replace(method=prefix + version.method, cell={**self.at, **version.at})
 
 
-class Sweep(MethodStudy):
-    """A study, and the grid it goes over."""
+class Gridded(FreeMethods, Models):
+    """Settings of one cell, of a kind `of`, and the grid they go over. carried_out, effort: the run of a cell, and what
+    it takes."""
+
+    of: ClassVar[type[BaseModel]]
+    carried_out: ClassVar[Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]]
+    effort: ClassVar[Callable[[Any], Effort]]
 
     grid: dict[str, list[Any]] = Field({})
 
@@ -117,8 +125,8 @@ class Sweep(MethodStudy):
             at |= axis.labels(point)
             for key, value in zip(axis.keys, point, strict=True):
                 for full in self._in_full(key):
-                    values = overlay(MethodStudy, values, nested(full, value))
-        built = validate(MethodStudy, values)
+                    values = overlay(self.of, values, nested(full, value))
+        built: Any = validate(self.of, values)
         plain = built.model_dump()
         methods: dict[str, Mapping[str, Any]] = {}
         longer, versions = dict[str, float](), dict[str, Version]()
@@ -131,7 +139,7 @@ class Sweep(MethodStudy):
                 methods[version], versions[version] = changed, Version(name, differs)
                 longer |= {version: built.longer[name]} if name in built.longer else {}
         if methods != plain["methods"]:
-            built = validate(MethodStudy, plain | {"methods": methods, "longer": longer})
+            built = validate(self.of, plain | {"methods": methods, "longer": longer})
         return Cell(_folder_name(number, at), built, at, versions)
 
     def _versions(self, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Labels]]:
@@ -162,29 +170,40 @@ class Sweep(MethodStudy):
         return chosen.model_copy(update={"grid": dict(axis.entry for axis in kept)})
 
 
+class Sweep(Gridded, MethodStudy):
+    """A study, and the grid it goes over."""
+
+    of = MethodStudy
+    carried_out = staticmethod(pipeline.run)
+    effort = pipeline.Work
+
+
 def sweep_experiment(
-    presets: Mapping[str, Mapping[str, Any]], figures: Sequence[str], untried: Sequence[str] = ()
+    presets: Mapping[str, Mapping[str, Any]],
+    figures: Sequence[str],
+    untried: Sequence[str] = (),
+    settings: type[Gridded] = Sweep,
 ) -> Experiment:
     """An experiment that is a sweep with these presets."""
-    return Experiment(Sweep, presets, run, figures, frozenset(untried), _work)
+    return Experiment(settings, presets, run, figures, frozenset(untried), _work)
 
 
-def _work(sweep: Sweep) -> float:
-    return sum(pipeline.Work(cell.study).total for cell in sweep.cells)
+def _work(sweep: Gridded) -> float:
+    return sum(sweep.effort(cell.study).total for cell in sweep.cells)
 
 
-def run(sweep: Sweep, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
+def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Carry out every cell; returns the measurements of all."""
     cells = sweep.cells
     if len(cells) == 1:
-        measured = yield from pipeline.run(cells[0].study, folder, device)
+        measured = yield from sweep.carried_out(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
     found: list[Measurement] = []
     trained: dict[str, Path] = {}
-    shares, before = [pipeline.Work(cell.study).total for cell in cells], 0.0
+    shares, before = [sweep.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
-        with closing(_carried_out(cell, own, folder, device, trained)) as steps:
+        with closing(_filled(cell, own, folder, partial(sweep.carried_out, device=device), trained)) as steps:
             for progress in steps:
                 done = max(done, before + share * progress.done / progress.total)
                 yield Progress(f"{number} of {len(cells)}: {progress.label}", done, sum(shares))
@@ -194,8 +213,8 @@ def run(sweep: Sweep, folder: Run, device: torch.device) -> Generator[Progress, 
     return found
 
 
-def _carried_out(
-    cell: Cell, folder: Run, sweep: Run, device: torch.device, trained: dict[str, Path]
+def _filled(
+    cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, Path]
 ) -> Generator[Progress, None, None]:
     """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
     what the training depends on; those of this cell are added."""
@@ -209,13 +228,13 @@ def _carried_out(
         for key, path in weights.items():
             if key in trained:
                 folder.write(f"weights/{path.name}", trained[key].read_bytes())
-        measured = yield from pipeline.run(cell.study, folder, device)
+        measured = yield from carried_out(cell.study, folder)
         folder.write("results.csv", to_csv(measured, names, cell.at))
         folder.finish()
     trained |= weights
 
 
-def _training_key(of: MethodStudy, name: str) -> str:
+def _training_key(of: Models, name: str) -> str:
     """All that a training depends on."""
     shared = of.model_dump(mode="json", exclude=_AFTER_TRAINING | {"methods", "longer"})
     method, *rest = of.trainings[name]
