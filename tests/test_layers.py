@@ -7,12 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
-    "__init__", "errors", "process", "environment", "outside", "entries", "index", "configuration", "randomness",
-    "distributions",
+    "__init__", "errors", "files", "process", "environment", "outside", "entries", "index", "configuration",
+    "randomness", "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
-    "data", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "calibration", "runs",
-    "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "notebook", "suite",
-    "gallery", "reproduction", "cli", "__main__",
+    "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
+    "calibration", "runs", "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch",
+    "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 
