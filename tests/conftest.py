@@ -77,6 +77,12 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(pytestconfig: pytest.Config) -> None:
+    """What the lab trains for itself is kept with pytest's own cache, and trained once a checkout."""
+    os.environ["TOYLAB_CACHE"] = str(pytestconfig.cache.mkdir("toylab"))
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)

@@ -7,10 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
-    "__init__", "errors", "parallel", "process", "environment", "outside", "entries", "index", "configuration",
-    "randomness", "distributions",
+    "__init__", "errors", "files", "parallel", "process", "environment", "outside", "entries", "index",
+    "configuration", "randomness", "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
-    "data", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
+    "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
     "calibration", "runs", "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch",
     "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip

@@ -201,6 +201,45 @@ METRICS = Index(
     },
 )
 
+FEATURES = Index(
+    "feature extractor",
+    {
+        "digits": Entry(
+            "toylab.images.classifier:Digits", "the lab's own classifier of 8 x 8 digits", ("sklearn", "images")
+        ),
+        "inception": Entry(
+            "toylab.images.features:Inception", "the user's Inception weights, a TorchScript file: FID, KID, IS"
+        ),
+    },
+)
+
+IMAGE_METRICS = Index(
+    "image metric",
+    {
+        "fd": Entry(
+            "toylab.metrics.images:frechet_features",
+            "squared Fréchet distance of features: fd-digits, or fid",
+            ("torchmetrics", "images"),
+        ),
+        "kd": Entry(
+            "toylab.metrics.images:kernel_features",
+            "kernel distance of features, unbiased: kd-digits, or kid",
+            ("torchmetrics", "images"),
+        ),
+        "is": Entry(
+            "toylab.metrics.images:inception_score",
+            "inception score by the extractor's classes: is-digits, or is",
+            ("torchmetrics", "images"),
+        ),
+        "feature-precision": Entry("toylab.metrics.images:feature_precision", "samples near real images, by features"),
+        "feature-recall": Entry("toylab.metrics.images:feature_recall", "real images near samples, by features"),
+        "feature-nearest-ratio": Entry(
+            "toylab.metrics.images:nearest_in_features",
+            "distance of features to the training set over that of held-out images",
+        ),
+    },
+)
+
 EXPERIMENTS = Index(
     "experiment",
     {

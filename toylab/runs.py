@@ -27,7 +27,6 @@ import io
 import itertools
 import json
 import math
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -43,6 +42,7 @@ from toylab import __version__, environment, networks, parallel, results
 from toylab.configuration import NetworkChoice, ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, unknown
+from toylab.files import write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -149,14 +149,7 @@ class Run:
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".part")
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        write_whole(self.path / name, content)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a table as indented JSON."""

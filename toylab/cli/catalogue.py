@@ -13,12 +13,13 @@ from toylab.errors import BadInput
 _SECTIONS = (
     index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
     index.RADII, index.SCHEDULES, index.SAMPLERS, index.SPACINGS, index.ATTACKS, index.AIMS, index.METRICS,
+    index.IMAGE_METRICS, index.FEATURES,
 )  # fmt: skip
 
 
 @app.command("list")
 def list_() -> None:
-    """List every experiment, objective, law, contamination, radius and noise schedule, sampler, spacing and metric."""
+    """List every experiment, objective, law, contamination, radius and noise schedule, sampler, spacing, metric, ..."""
     for section in _SECTIONS:
         typer.echo(f"{section.kind}s")
         width = max(len(name) for name in section)

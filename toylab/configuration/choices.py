@@ -6,12 +6,13 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from toylab import outside
-from toylab.configuration.settings import Choice, Settings, parameters_of
-from toylab.errors import BadInput, one_line
+from toylab.configuration.coded import Coded
+from toylab.configuration.settings import Choice
 from toylab.index import (
     AIMS,
     ATTACKS,
     CONTAMINATIONS,
+    FEATURES,
     LAWS,
     NETWORKS,
     OBJECTIVES,
@@ -81,65 +82,29 @@ class NetworkChoice(Choice):
         return super()._completed({"name": "mlp", **data} if isinstance(data, Mapping) else data)
 
 
-class Method(Choice):
-    """A training objective with its settings: a name from the index, or `module:object` (toylab/outside.py).
-
-    With code that is not toylab's goes the hash of its source, `code`, by which a configuration means this code and
-    no other. Given another hash than the present one it raises BadInput.
-    """
+class Method(Coded):
+    """A training objective with its settings."""
 
     index = OBJECTIVES
+    kind = outside.OBJECTIVE
 
-    @classmethod
-    def _completed(cls, data: Any) -> Any:
-        told = data.get("code") if isinstance(data, Mapping) else None
-        done = super()._completed({k: v for k, v in data.items() if k != "code"} if told is not None else data)
-        code = cls._code(done["name"])
-        if told not in (None, code):
-            raise ValueError(f"the code of {done['name']} is not that which this configuration names by its hash")
-        return done if code is None else {**done, "code": code}
 
-    @classmethod
-    def _definition(cls, name: str) -> Callable[..., Any]:
-        return outside.load(name).factory if outside.is_code(name) else super()._definition(name)
+class FeatureChoice(Coded):
+    """What image metrics see of an image, with its settings; of the user's TorchScript weights the hash goes with it.
 
-    @classmethod
-    def _settings(cls, name: str) -> type[Settings]:
-        if not outside.is_code(name):
-            return super()._settings(name)
-        definition = cls._definition(name)
-        try:
-            return parameters_of(definition, cls.given)
-        except Exception as error:  # types that a configuration cannot hold
-            raise BadInput(f"the parameters of {name} cannot be settings: {one_line(error)}") from None
+    It is the same object for the same settings, whose features of the same images are computed once.
+    """
 
-    @classmethod
-    def _code(cls, name: str) -> str | None:
-        """The hash of the source, None where it is toylab's own."""
-        if outside.is_code(name):
-            return outside.load(name).code
-        module = cls.index[name].target.partition(":")[0]
-        return None if module.partition(".")[0] == "toylab" else outside.source_hash(module)
-
-    @property
-    def label(self) -> str:
-        """Its name where names have no colon: for code from outside `outside`."""
-        return "outside" if outside.is_code(self.name) else self.name
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return {key: value for key, value in super().parameters.items() if key != "code"}
+    index = FEATURES
+    kind = outside.FEATURES
 
     def build(self, *given: Any) -> Any:
-        """The objective. Raises BadInput where code from outside makes none."""
-        if not outside.is_code(self.name):
-            return super().build(*given)
-        try:
-            return outside.checked(self.name, super().build(*given))
-        except BadInput:
-            raise
-        except Exception as error:
-            raise BadInput(f"{self.name} cannot be made: {one_line(error)}") from None
+        return _features(self.model_dump_json())
+
+
+@lru_cache(maxsize=2)
+def _features(text: str) -> Any:
+    return Coded.build(FeatureChoice.model_construct(**json.loads(text)))
 
 
 class Sampler(Choice):

@@ -78,13 +78,18 @@ class Cell(NamedTuple):
                 yield m._replace(method=prefix + version.method, cell={**self.at, **version.at})
 
 
-class Gridded(FreeMethods, Models):
-    """Settings of one cell, of a kind `of`, and the grid they go over. carried_out, effort: the run of a cell, and what
-    it takes."""
+class Kind(NamedTuple):
+    """What cells are: their settings, how one is run, and what that takes."""
 
-    of: ClassVar[type[BaseModel]]
-    carried_out: ClassVar[Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]]
-    effort: ClassVar[Callable[[Any], Effort]]
+    settings: type[BaseModel]
+    run: Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]
+    effort: Callable[[Any], Effort]
+
+
+class Gridded(FreeMethods, Models):
+    """Settings of one cell, and the grid they go over."""
+
+    cells_are: ClassVar[Kind]
 
     grid: dict[str, list[Any]] = Field({})
 
@@ -125,8 +130,8 @@ class Gridded(FreeMethods, Models):
             at |= axis.labels(point)
             for key, value in zip(axis.keys, point, strict=True):
                 for full in self._in_full(key):
-                    values = overlay(self.of, values, nested(full, value))
-        built: Any = validate(self.of, values)
+                    values = overlay(self.cells_are.settings, values, nested(full, value))
+        built: Any = validate(self.cells_are.settings, values)
         plain = built.model_dump()
         methods: dict[str, Mapping[str, Any]] = {}
         longer, versions = dict[str, float](), dict[str, Version]()
@@ -139,7 +144,7 @@ class Gridded(FreeMethods, Models):
                 methods[version], versions[version] = changed, Version(name, differs)
                 longer |= {version: built.longer[name]} if name in built.longer else {}
         if methods != plain["methods"]:
-            built = validate(self.of, plain | {"methods": methods, "longer": longer})
+            built = validate(self.cells_are.settings, plain | {"methods": methods, "longer": longer})
         return Cell(_folder_name(number, at), built, at, versions)
 
     def _versions(self, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Labels]]:
@@ -173,9 +178,7 @@ class Gridded(FreeMethods, Models):
 class Sweep(Gridded, MethodStudy):
     """A study, and the grid it goes over."""
 
-    of = MethodStudy
-    carried_out = staticmethod(pipeline.run)
-    effort = pipeline.Work
+    cells_are = Kind(MethodStudy, pipeline.run, pipeline.Work)
 
 
 def sweep_experiment(
@@ -189,21 +192,21 @@ def sweep_experiment(
 
 
 def _work(sweep: Gridded) -> float:
-    return sum(sweep.effort(cell.study).total for cell in sweep.cells)
+    return sum(sweep.cells_are.effort(cell.study).total for cell in sweep.cells)
 
 
 def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Carry out every cell; returns the measurements of all."""
     cells = sweep.cells
     if len(cells) == 1:
-        measured = yield from sweep.carried_out(cells[0].study, folder, device)
+        measured = yield from sweep.cells_are.run(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
     found: list[Measurement] = []
     trained: dict[str, Path] = {}
-    shares, before = [sweep.effort(cell.study).total for cell in cells], 0.0
+    shares, before = [sweep.cells_are.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
-        with closing(_filled(cell, own, folder, partial(sweep.carried_out, device=device), trained)) as steps:
+        with closing(_filled(cell, own, folder, partial(sweep.cells_are.run, device=device), trained)) as steps:
             for progress in steps:
                 done = max(done, before + share * progress.done / progress.total)
                 yield Progress(f"{number} of {len(cells)}: {progress.label}", done, sum(shares))

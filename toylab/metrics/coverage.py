@@ -15,31 +15,30 @@ Shares near 1 are skewed: intervals hold where the groups together leave out som
 import torch
 from torch import Tensor
 
-from toylab.distributions import Distribution
 from toylab.metrics.estimate import Estimate
-from toylab.metrics.groups import PAIR, compared, distances
+from toylab.metrics.groups import PAIR, Drawn, compared, distances
 from toylab.randomness import Generators
 
 K = 5
 """Which neighbour spans a ball."""
 
 
-def precision(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
+def precision(samples: Tensor, law: Drawn, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
     """Share of the samples (M, n, d) or (n, d) in a ball of exact ones; mean and standard error over groups."""
     return compared(lambda x, y, _: within(x, y, k).amax(1).mean(), samples, law, generators, size)
 
 
-def recall(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
+def recall(samples: Tensor, law: Drawn, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
     """Share of exact samples in a ball of the samples (M, n, d) or (n, d); mean and standard error over groups."""
     return compared(lambda x, y, _: within(y, x, k).amax(1).mean(), samples, law, generators, size)
 
 
-def density(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
+def density(samples: Tensor, law: Drawn, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
     """Mean number of balls of exact samples that hold a sample, in units of k; mean and standard error over groups."""
     return compared(lambda x, y, _: within(x, y, k).sum(1).mean() / k, samples, law, generators, size)
 
 
-def coverage(samples: Tensor, law: Distribution, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
+def coverage(samples: Tensor, law: Drawn, generators: Generators, size: int = PAIR, k: int = K) -> Estimate:
     """Share of the balls of exact samples that hold a sample; mean and standard error over groups."""
     return compared(lambda x, y, _: within(x, y, k).amax(0).mean(), samples, law, generators, size)
 

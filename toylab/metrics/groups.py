@@ -9,6 +9,7 @@ metric(law.sample(n, g), law, g).
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,15 @@ from toylab.randomness import Generators
 PAIR = 1000
 """Points on either side of one comparison."""
 
+
+class Drawn(Protocol):
+    """Where exact samples come from: a law, or a finite set of points that are dealt out."""
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n points, (n, d) float64."""
+        ...
+
+
 Pair = tuple[Tensor, Tensor, torch.Generator]
 """Samples (size, d), as many exact ones, and the stream they came from."""
 
@@ -28,7 +38,7 @@ Pair = tuple[Tensor, Tensor, torch.Generator]
 def compared(
     statistic: Callable[[Tensor, Tensor, torch.Generator], Tensor | float],
     samples: Tensor,
-    law: Distribution,
+    law: Drawn,
     generators: Generators,
     size: int,
     over: Callable[[Callable[[Pair], Tensor], list[Pair]], Iterable[Tensor]] = map,

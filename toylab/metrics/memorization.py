@@ -10,7 +10,7 @@ from torch import Tensor
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, Empirical
 from toylab.metrics.estimate import Estimate
-from toylab.metrics.groups import PAIR, as_given, distances, per_member, with_members
+from toylab.metrics.groups import PAIR, Drawn, as_given, distances, per_member, with_members
 from toylab.randomness import Generators
 
 SHARE = 0.01
@@ -19,7 +19,7 @@ SHARE = 0.01
 _CHUNK = 500  # samples whose distances to the training set are held at a time
 
 
-def nearest_ratio(samples: Tensor, law: Distribution, training: Tensor, generators: Generators) -> Estimate:
+def nearest_ratio(samples: Tensor, law: Drawn, training: Tensor, generators: Generators) -> Estimate:
     """Mean distance to the nearest training point, of samples (M, n, d) over that of n fresh exact samples of the law.
 
     1 is chance, 0 a copy of the training set (M, N, d). Standard error of a ratio of means, given the training set.
@@ -82,7 +82,7 @@ def _memorised(denoiser: Denoiser, training: Tensor, x_t: Tensor, t: float) -> T
     return as_given(torch.stack([Exact(Empirical(own), denoiser.schedule).eps(x, t) for own, x in pairs]), x_t)
 
 
-def _nearest(samples: Tensor, law: Distribution, training: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+def _nearest(samples: Tensor, law: Drawn, training: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
     """Distances to the nearest training point, of samples and of as many fresh exact ones: (M, n) both."""
     members, points = with_members(samples).double(), with_members(training).double()
     streams = per_member(generators, len(members))

@@ -1,0 +1,1 @@
+"""Images: points of R^d that are also pixels, of a shape (C, H, W), between -1 and 1."""
