@@ -18,7 +18,6 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -197,16 +196,16 @@ def _work(sweep: Gridded) -> float:
 
 def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Carry out every cell; returns the measurements of all."""
-    cells = sweep.cells
+    cells, kind = sweep.cells, sweep.cells_are
     if len(cells) == 1:
-        measured = yield from sweep.cells_are.run(cells[0].study, folder, device)
+        measured = yield from kind.run(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
     found: list[Measurement] = []
     trained: dict[str, Path] = {}
-    shares, before = [sweep.cells_are.effort(cell.study).total for cell in cells], 0.0
+    shares, before = [kind.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
-        with closing(_filled(cell, own, folder, partial(sweep.cells_are.run, device=device), trained)) as steps:
+        with closing(_filled(cell, own, folder, lambda *cell: kind.run(*cell, device), trained)) as steps:
             for progress in steps:
                 done = max(done, before + share * progress.done / progress.total)
                 yield Progress(f"{number} of {len(cells)}: {progress.label}", done, sum(shares))
