@@ -89,13 +89,13 @@ class Models(RunSettings):
                 )
         return self
 
-    def _network_fits(self, shape: Sequence[int]) -> None:
-        """Raises ValueError where the network cannot take samples of this shape."""
+    def network_fits(self, shape: Sequence[int]) -> None:
+        """Raises BadInput where the network cannot take samples of this shape."""
         try:
             with torch.device("meta"):  # nothing is drawn or held
                 self.network.build(shape)
         except BadInput as error:
-            raise ValueError(f"network: {error}") from None
+            raise BadInput(f"network: {error}") from None
 
 
 class FreeMethods(Settings):

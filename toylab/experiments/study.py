@@ -87,7 +87,10 @@ class Study(Models):
             seen = self.contamination.build(self.law.build())
         except BadInput as error:
             raise ValueError(f"contamination: {error}") from None
-        self._network_fits(self.law.build().shape)
+        try:
+            self.network_fits(self.law.build().shape)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
         if self.evaluation.ledger and not {"eps-mse", "w2"} <= {*self.evaluation.metrics}:
             raise ValueError("evaluation.ledger: needs eps-mse and w2 among the metrics")
         if self.evaluation.ledger and not {*MEASURED} <= {*self.evaluation.references}:

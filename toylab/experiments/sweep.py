@@ -205,7 +205,7 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
     shares, before = [kind.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
-        with closing(_filled(cell, own, folder, lambda *cell: kind.run(*cell, device), trained)) as steps:
+        with closing(_filled(cell, own, folder, lambda study, own: kind.run(study, own, device), trained)) as steps:
             for progress in steps:
                 done = max(done, before + share * progress.done / progress.total)
                 yield Progress(f"{number} of {len(cells)}: {progress.label}", done, sum(shares))

@@ -12,7 +12,8 @@ from toylab.experiments.models import Models
 from toylab.objectives import Objective
 from toylab.samplers import Counted, prior, sample
 
-_DRAWN_FOR_STD = 10_000
+_POINTS, _NUMBERS = 10_000, 1 << 25
+"""In the batch that tells the spread of data, at most."""
 
 
 class Workshop(ABC):
@@ -69,6 +70,9 @@ class Workshop(ABC):
 
 def spread_of(sources: Sequence[Source], seeds: Sequence[int]) -> torch.Tensor:
     """Root mean variance of a coordinate, of each source (M,), from a batch."""
-    streams = randomness.streams(seeds, "data-std", sources[0].device)
-    batches = [source.batch(_DRAWN_FOR_STD, stream) for source, stream in zip(sources, streams, strict=True)]
+    streams, n = (
+        randomness.streams(seeds, "data-std", sources[0].device),
+        max(100, min(_POINTS, _NUMBERS // sources[0].dim)),
+    )
+    batches = [source.batch(n, stream) for source, stream in zip(sources, streams, strict=True)]
     return torch.stack([batch.var(0).mean().sqrt() for batch in batches])

@@ -1,0 +1,86 @@
+"""Studies of images: methods trained on a data set, some of it corrupted, sampled, and measured by features.
+
+The same trainer, samplers and attacks as in studies of laws; what differs is that nothing is exact. Samples are held
+against clean images by metrics of an extractor's features, beside references measured in the same way:
+
+    clean-samples          clean images of the training set: what perfect samples would reach
+    contaminated-samples   the training set as it is trained on
+"""
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from toylab.configuration import AimChoice, AttackChoice, Corruption, FeatureChoice, ImageSet, NetworkChoice, Settings
+from toylab.errors import BadInput, unknown
+from toylab.experiments.models import FreeMethods, Models
+from toylab.index import IMAGE_METRICS
+
+
+class ImageEvaluation(Settings):
+    """What samples are held against: at most `most` clean images of `split`, by metrics of their features."""
+
+    features: FeatureChoice = FeatureChoice.model_validate("digits")
+    metrics: list[str] = Field(list(IMAGE_METRICS), description='names, or "all"')
+    split: str = Field(
+        "test", min_length=1, max_length=32, description="of the data set: the clean images compared with"
+    )
+    most: int = Field(50_000, ge=8, le=1_000_000, description="images on either side of a comparison")
+    batch: int = Field(500, ge=1, le=100_000, description="samples drawn at a time")
+    kept: int = Field(256, ge=1, le=100_000, description="samples of each seed that are stored")
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, list) or not names:
+            raise ValueError('a list of at least one metric, or "all"')
+        if names == ["all"]:
+            return list(IMAGE_METRICS)
+        for name in names:
+            if name not in IMAGE_METRICS:
+                raise ValueError(unknown("image metric", str(name), [*IMAGE_METRICS, "all"]))
+        return [name for name in IMAGE_METRICS if name in names]
+
+
+class ImageAttack(Settings):
+    """Pushes on the sampling trajectory of all samples, before every evaluation, by several budgets in noise units;
+    without budgets there are none."""
+
+    attack: AttackChoice = AttackChoice.model_validate("random")
+    aim: AimChoice = AimChoice.model_validate("displacement")
+    budgets: list[float] = Field([], max_length=64)
+
+    @field_validator("budgets")
+    @classmethod
+    def _above_zero(cls, given: list[float]) -> list[float]:
+        if any(budget <= 0 for budget in given):
+            raise ValueError("positive numbers: without a push, samples are measured anyway")
+        return given
+
+
+class ImageStudy(FreeMethods, Models):
+    """The settings of a study of images."""
+
+    data: ImageSet = ImageSet.model_validate("digits")
+    corruption: Corruption = Corruption.model_validate("none")
+    network: NetworkChoice = NetworkChoice.model_validate("unet")
+    evaluation: ImageEvaluation = ImageEvaluation()
+    attack: ImageAttack = ImageAttack()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name, method in self.objectives.items():
+            if getattr(method.build(), "oracle", None) == "labelled" and self.corruption.name == "none":
+                raise ValueError(f"{name} is told which images are corrupted, so it needs a corruption")
+        if self.attack.budgets and self.attack.aim.name != "displacement":
+            raise ValueError("attack.aim: displacement; the others need the law of the data")
+        return self
+
+    @property
+    def split(self) -> ImageSet:
+        """The images that samples are held against. Raises BadInput for a data set without that split."""
+        given = self.data.model_dump()
+        if "split" not in given:
+            raise BadInput(f"the image set {self.data.name} has no splits")
+        return ImageSet.model_validate({**given, "split": self.evaluation.split})
