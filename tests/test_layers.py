@@ -10,9 +10,9 @@ ROOMS = [
     "__init__", "errors", "process", "environment", "outside", "entries", "index", "configuration", "randomness",
     "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
-    "data", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "calibration", "runs",
-    "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "notebook", "suite",
-    "gallery", "reproduction", "cli", "__main__",
+    "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
+    "calibration", "runs", "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch",
+    "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 

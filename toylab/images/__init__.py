@@ -1,0 +1,1 @@
+"""Images: data sets, what corrupts them, and batches of them."""
