@@ -5,6 +5,7 @@ import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: workers must not fight over the cores
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test uses the network
 
 import pytest
 import torch

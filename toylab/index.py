@@ -43,6 +43,40 @@ CONTAMINATIONS = Index(
     },
 )
 
+IMAGE_SETS = Index(
+    "image set",
+    {
+        "digits": Entry(
+            "toylab.images.sets:digits", "scikit-learn's handwritten digits, 8 x 8 or enlarged", ("sklearn", "images")
+        ),
+        "cifar10": Entry("toylab.images.sets:cifar10", "CIFAR-10, 32 x 32", ("datasets", "images")),
+        "celeba": Entry("toylab.images.sets:celeba", "faces, aligned and cropped, 64 x 64", ("datasets", "images")),
+        "lsun-bedroom": Entry(
+            "toylab.images.sets:lsun_bedroom", "bedrooms, 64 x 64 or 256 x 256", ("datasets", "images")
+        ),
+        "butterflies": Entry(
+            "toylab.images.sets:butterflies", "a thousand butterflies, 64 x 64", ("datasets", "images")
+        ),
+        "folder": Entry("toylab.images.sets:folder", "image files in a folder", ("PIL", "images")),
+        "parquet": Entry("toylab.images.sets:parquet", "images in parquet files", ("datasets", "images")),
+    },
+)
+
+CORRUPTIONS = Index(
+    "corruption",
+    {
+        "none": Entry("toylab.images.corruption:none", "the clean images themselves"),
+        "gaussian-noise": Entry("toylab.images.corruption:GaussianNoise", "a fraction of images with noise added"),
+        "salt-and-pepper": Entry("toylab.images.corruption:SaltAndPepper", "a fraction with pixels white or black"),
+        "occlusion": Entry("toylab.images.corruption:Occlusion", "a fraction with a grey square"),
+        "jpeg": Entry("toylab.images.corruption:JPEG", "a fraction compressed with loss", ("PIL", "images")),
+        "blur": Entry("toylab.images.corruption:Blur", "a fraction out of focus"),
+        "foreign": Entry(
+            "toylab.images.corruption:Foreign", "a fraction replaced by images of another set", ("PIL", "images")
+        ),
+    },
+)
+
 SCHEDULES = Index(
     "schedule",
     {
@@ -259,6 +293,11 @@ EXPERIMENTS = Index(
         "subspace-images": Entry(
             "toylab.experiments.subspace_images:EXPERIMENT",
             "a U-Net on images of known score, in 64 to 3,072 dimensions",
+            ("diffusers", "images"),
+        ),
+        "digits-noise": Entry(
+            "toylab.experiments.digits_noise:EXPERIMENT",
+            "the paper's protocol for images, on 8 x 8 digits: FD-digits, few steps, attacks",
             ("diffusers", "images"),
         ),
         "theory-check": Entry("toylab.experiments.theory_check:EXPERIMENT", "on a line: networks beside exact optima"),

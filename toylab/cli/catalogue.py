@@ -11,15 +11,16 @@ from toylab.cli.printing import print_table
 from toylab.errors import BadInput
 
 _SECTIONS = (
-    index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS,
-    index.RADII, index.SCHEDULES, index.SAMPLERS, index.SPACINGS, index.ATTACKS, index.AIMS, index.METRICS,
-    index.IMAGE_METRICS, index.FEATURES,
+    index.EXPERIMENTS, index.OBJECTIVES, index.LAWS, index.CONTAMINATIONS, index.IMAGE_SETS, index.CORRUPTIONS,
+    index.RADII, index.SCHEDULES, index.NETWORKS, index.SAMPLERS, index.SPACINGS, index.ATTACKS, index.AIMS,
+    index.METRICS, index.IMAGE_METRICS, index.FEATURES,
 )  # fmt: skip
 
 
 @app.command("list")
 def list_() -> None:
-    """List every experiment, objective, law, contamination, radius and noise schedule, sampler, spacing, metric, ..."""
+    """List every experiment, objective, law, contamination, image set, corruption, radius and noise schedule, sampler,
+    spacing, metric and extractor of features."""
     for section in _SECTIONS:
         typer.echo(f"{section.kind}s")
         width = max(len(name) for name in section)

@@ -1,9 +1,11 @@
-"""What can be chosen by name: laws, contaminations, schedules, methods, samplers, attacks."""
+"""What can be chosen by name: laws, contaminations, images, schedules, methods, samplers, attacks."""
 
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from toylab import outside
 from toylab.configuration.coded import Coded
@@ -12,7 +14,9 @@ from toylab.index import (
     AIMS,
     ATTACKS,
     CONTAMINATIONS,
+    CORRUPTIONS,
     FEATURES,
+    IMAGE_SETS,
     LAWS,
     NETWORKS,
     OBJECTIVES,
@@ -63,6 +67,22 @@ class Contamination(Choice):
             return super().bind()
         steps = [Contamination.model_validate(step).bind() for step in (self.model_extra or {})["steps"]]
         return lambda law: reduce(lambda seen, contaminate: contaminate(seen), steps, law)
+
+
+class ImageSet(Choice):
+    """Images. They are read when this is built and not before, so a configuration is valid where they are missing."""
+
+    index = IMAGE_SETS
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        return self
+
+
+class Corruption(Choice):
+    """What happens to a fraction of the images before the trainer sees them."""
+
+    index = CORRUPTIONS
 
 
 class ScheduleChoice(Choice):
