@@ -299,7 +299,7 @@ def _cut(folder: Path) -> None:
 
 
 def _relabelled(folder: Path) -> None:
-    np.save(folder / "labels.npy", np.array([None, {}]), allow_pickle=True)
+    np.save(folder / "labels.npy", np.array([{}] * 5), allow_pickle=True)
 
 
 @pytest.mark.parametrize(
@@ -383,14 +383,31 @@ def test_a_set_of_the_hub_is_read_from_the_hubs_cache(tmp_path: Path):
 
 def test_a_set_of_the_hub_is_read_from_a_copy(tmp_path: Path):
     face = np.zeros((218, 178, 3), np.uint8)
-    face[20:198] = 255  # what the largest centred square holds
+    face[20:198] = 120  # what the largest centred square holds
+    face[45:173, 25:153] = 240  # what one of 128 holds
     (tmp_path / "valid").mkdir()
-    (tmp_path / "valid" / "000001.jpg").write_bytes(encoded(face, "JPEG", quality=95))
+    (tmp_path / "valid" / "000001.png").write_bytes(encoded(face))
     images = sets.celeba("valid", path=str(tmp_path))
     assert images.shape == (3, 64, 64)
-    assert (images.pixels > 250).all()
+    assert (images.pixels >= 110).all()  # the filter overshoots a little
+    assert images.pixels[..., 0].max() <= 130
+    assert (sets.celeba("valid", crop=128, path=str(tmp_path)).pixels == 240).all()
     with pytest.raises(BadInput, match="images below train/; it has neither"):
         sets.celeba(path=str(tmp_path))
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_the_network_is_used_to_download_alone(monkeypatch: pytest.MonkeyPatch, download: bool):
+    asked: list[bool] = []
+
+    def spy(repository: str, *, local_files_only: bool, **options: object) -> str:
+        asked.append(local_files_only)
+        raise FileNotFoundError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", spy)
+    with pytest.raises(BadInput):
+        sets.cifar10(download=download)
+    assert asked == [not download]
 
 
 @pytest.mark.parametrize("name", [n for n in IMAGE_SETS if n not in ("folder", "parquet")])
