@@ -105,6 +105,15 @@ class Column(NamedTuple):
 
 
 SUMMARY = (
+    Column("FD-digits", "fd-digits", "clean"),
+    Column("FID", "fid", "clean"),
+    Column("KD-digits", "kd-digits", "clean"),
+    Column("KID", "kid", "clean"),
+    Column("IS-digits", "is-digits", "clean"),
+    Column("IS", "is", "clean"),
+    Column("precision", "feature-precision-digits", "clean"),
+    Column("recall", "feature-recall-digits", "clean"),
+    Column("nearest, features", "feature-nearest-ratio-digits", "clean"),
     Column("PSNR, dB", "psnr", "clean"),
     Column("normal std", "normal-std", "clean"),
     Column("tangent std", "tangent-std", "clean"),

@@ -47,5 +47,5 @@ EXPERIMENT = sweep_experiment(
             "evaluation": {"metrics": _METRICS, "levels": 6, "points": 100, "pair": 200},
         },
     },
-    figures=("sweep-normal-std", "sweep-eps-mse", "sweep-psnr"),
+    figures=("images", "sweep-normal-std", "sweep-eps-mse", "sweep-psnr"),
 )

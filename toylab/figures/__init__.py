@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from toylab.distributions import Distribution
-from toylab.figures import attacks, fields, levels, savings, study
+from toylab.figures import attacks, fields, images, levels, savings, study
 from toylab.figures.laws import portrait
 from toylab.figures.ledger import ledger
 from toylab.figures.style import STYLE, save
@@ -27,7 +27,8 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "normal-std": study.normal_std,
     "w2": study.w2,
     "psnr": study.psnr,
-    "images": study.images,
+    "images": images.images,
+    "image-quality": images.quality,
     "score-field": fields.score_field,
     "trajectories": fields.trajectories,
     "what-is-learned": fields.what_is_learned,

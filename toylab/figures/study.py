@@ -13,7 +13,6 @@ from toylab.metrics.support import MOST_DECIBELS
 from toylab.results import interval
 from toylab.runs import Run
 
-_IMAGES = 16  # a line
 _WIDE = 300.0
 """Ratio of the largest to the smallest of dots from which their scale is logarithmic."""
 
@@ -65,24 +64,6 @@ def psnr(run: Run) -> Figure | None:
     """PSNR of samples against their projections on the clean law's subspace, beside that of points trained on; without
     what lies on the subspace, where it is infinite."""
     return _dots(run, "psnr", "PSNR of samples against the subspace, dB", hidden=MOST_DECIBELS)
-
-
-def images(run: Run) -> Figure | None:
-    """Samples of the first seed as square images, black -1 and white 1, a line a method; None where they are not
-    square."""
-    stored = without_twins(run.arrays("samples.npz"))
-    side = round(next(iter(stored.values())).shape[-1] ** 0.5)
-    if any(points.shape[-1] != side**2 for points in stored.values()):
-        return None
-    figure = Figure(figsize=(5.2, 0.28 * len(stored)), layout="constrained")
-    for ax, (name, points) in zip(figure.subplots(len(stored), 1, squeeze=False)[:, 0], stored.items(), strict=True):
-        row = points[0, :_IMAGES].reshape(-1, side, side)
-        ax.imshow(np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=1).transpose(1, 0, 2).reshape(side, -1),
-                  cmap="gray", vmin=-1, vmax=1)  # fmt: skip
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        ax.set_ylabel(name, rotation=0, ha="right", va="center")
-    return figure
 
 
 def _dots(run: Run, metric: str, label: str, hidden: float = math.inf) -> Figure | None:
