@@ -47,14 +47,15 @@ def carry_out(
     return launch.folder
 
 
-ELSEWHERE = ("theory-check", "trajectory-attack", "clean-price")  # run small by tests of their own
+ELSEWHERE = ("theory-check", "trajectory-attack", "clean-price", "subspace-images")  # run small by tests of their own
+IMAGES = ("digits-noise", "cifar10-noise", "celeba-noise", "lsun-noise")  # by tests/test_image_studies.py
 
 
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
         pytest.param(name, preset, marks=[pytest.mark.slow] * (preset != "smoke" or name in ELSEWHERE))
-        for name in index.EXPERIMENTS for preset in index.EXPERIMENTS.load(name).presets
+        for name in index.EXPERIMENTS if name not in IMAGES for preset in index.EXPERIMENTS.load(name).presets
     ],
 )  # fmt: skip
 def test_every_preset_runs_two_steps_to_its_end(name: str, preset: str, tmp_path: Path):

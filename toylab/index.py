@@ -300,6 +300,21 @@ EXPERIMENTS = Index(
             "the paper's protocol for images, on 8 x 8 digits: FD-digits, few steps, attacks",
             ("diffusers", "images"),
         ),
+        "cifar10-noise": Entry(
+            "toylab.experiments.photo_noise:CIFAR10",
+            "the paper's protocol on CIFAR-10 (preset paper never run at full size)",
+            ("diffusers", "images"),
+        ),
+        "celeba-noise": Entry(
+            "toylab.experiments.photo_noise:CELEBA",
+            "the paper's protocol on CelebA, 64 x 64 (preset paper never run at full size)",
+            ("diffusers", "images"),
+        ),
+        "lsun-noise": Entry(
+            "toylab.experiments.photo_noise:LSUN",
+            "the paper's protocol on LSUN Bedroom, 64 x 64 (preset paper never run at full size)",
+            ("diffusers", "images"),
+        ),
         "theory-check": Entry("toylab.experiments.theory_check:EXPERIMENT", "on a line: networks beside exact optima"),
         "cost": Entry("toylab.experiments.cost:EXPERIMENT", "what cheaper regularisers keep of the full one's effect"),
         "trajectory-attack": Entry(

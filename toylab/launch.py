@@ -92,6 +92,8 @@ def prepare(configured: Configured, device: str = "auto", root: Path = Path("run
     Raises BadInput, also where several processes are to carry out what is for one.
     """
     where = device_of(device)
+    if configured.experiment.check:
+        configured.experiment.check(configured.settings)
     if parallel.here().size > 1 and configured.experiment.train is None:
         raise BadInput(f"{configured.name} is more than one study: run it on one device, or its cells by a sweep")
     return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)

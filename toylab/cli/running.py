@@ -9,7 +9,7 @@ import typer
 
 from toylab import index
 from toylab.cli.app import app
-from toylab.cli.printing import print_run, progress_bar
+from toylab.cli.printing import print_lines, print_run, progress_bar
 from toylab.errors import BadInput, one_line, unknown
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def run(
         str | None, typer.Option(help="Of a U-Net: 32-true, or bf16-mixed, which is torch.autocast's.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Time a few steps and say what a run takes here; nothing is written.")
+    ] = False,
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
@@ -51,6 +54,9 @@ def run(
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
     configured = launch.configure(name, preset, config, changes, chosen, allow_code)
+    if dry_run:
+        _rehearse(configured, device)
+        return
     launched = launch.prepare(configured, device, out, fresh)
     finished = launched.folder.finished
     if finished and parallel.here().rank == 0:
@@ -66,6 +72,23 @@ def run(
         carry_out(launched)
     if parallel.here().rank == 0:
         print_run(launched.folder)
+
+
+def _rehearse(configured: "Configured", device: str) -> None:
+    """Print what a run would take."""
+    from toylab import launch
+    from toylab.experiments.models import Models
+    from toylab.experiments.rehearsal import rehearse
+
+    if not isinstance(configured.settings, Models):
+        raise BadInput(f"{configured.name} trains nothing that a few steps could be timed of")
+    if configured.experiment.check:
+        configured.experiment.check(configured.settings)
+    found = rehearse(configured.settings, launch.device_of(device))
+    lines = [[part.name, f"{part.times:.6g}", f"{part.seconds:.3g}", f"{part.hours:.3g}"] for part in found.parts]
+    print_lines("on this machine, one after the other", [["part", "times", "seconds", "hours"], *lines])
+    sizes = f"{found.memory / 2**30:.2g} GiB of memory, {found.disk / 2**30:.2g} GiB on disk"
+    typer.echo(f"in all about {found.hours:.3g} hours without metrics, {sizes}")
 
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}

@@ -36,7 +36,8 @@ class Experiment:
     """presets: name -> what differs from the settings' defaults. measure: fills the run folder, yields its
     progress and returns the measurements. figures: names in figures.FIGURES. untried: presets that were never
     run to their end. work: the whole of a run in the units of its progress, as far as settings tell. train: the part of
-    a run that other processes carry out with the first (toylab/parallel.py), where they can."""
+    a run that other processes carry out with the first (toylab/parallel.py), where they can. check: raises BadInput
+    where what settings name is not there, data for example."""
 
     settings: type[RunSettings]
     presets: Mapping[str, Mapping[str, Any]]
@@ -45,6 +46,7 @@ class Experiment:
     untried: frozenset[str] = frozenset()
     work: Callable[[Any], float] | None = None
     train: Callable[[Any, Run, torch.device], Iterator[Progress]] | None = None
+    check: Callable[[Any], None] | None = None
 
     def run(self, settings: Any, folder: Run, device: torch.device) -> Iterator[Progress]:
         """Carry the experiment out in a folder made for these settings, and write its results.csv."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from toylab.denoisers import Denoiser
+from toylab.errors import BadInput
 from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.image_laboratory import ImageLaboratory
 from toylab.experiments.image_study import ImageStudy
@@ -102,14 +103,21 @@ def _rows(name: str, metric: str, drawn: _Drawn, lab: ImageLaboratory) -> Iterat
         yield Measurement(name, seed, lab.features.metric_name(metric), "clean", *numbers, **drawn.how)
 
 
-def _check(study: ImageStudy) -> None:
+def _check(sweep: Gridded) -> None:
+    """Raises BadInput where images are missing, or would be judged by a classifier of digits though they are none."""
+    study: ImageStudy = sweep.cells[0].study
+    if study.evaluation.features.name == "digits" and study.data.name != "digits":
+        raise BadInput(
+            f"features of digits say nothing of {study.data.name}: give Inception's weights by --set "
+            "evaluation.features.name=inception --set evaluation.features.weights=FILE.pt, or an extractor of your own"
+        )
     ImageLaboratory(study, torch.device("cpu"))
 
 
 class ImageSweep(Gridded, ImageStudy):
     """A study of images, and the grid it goes over."""
 
-    cells_are = Kind(ImageStudy, run, Work)
+    cells_are = Kind(ImageStudy, run, Work, _check)
 
 
 def image_experiment(

@@ -16,6 +16,9 @@ from toylab.errors import BadInput, unknown
 from toylab.experiments.models import FreeMethods, Models
 from toylab.index import IMAGE_METRICS
 
+_FEWEST, _FEWEST_CLASSIFIED = 8, 20
+"""Samples that metrics need: four groups of two, and ten splits of two for the inception score."""
+
 
 class ImageEvaluation(Settings):
     """What samples are held against: at most `most` clean images of `split`, by metrics of their features."""
@@ -73,6 +76,9 @@ class ImageStudy(FreeMethods, Models):
         for name, method in self.objectives.items():
             if getattr(method.build(), "oracle", None) == "labelled" and self.corruption.name == "none":
                 raise ValueError(f"{name} is told which images are corrupted, so it needs a corruption")
+        fewest = _FEWEST_CLASSIFIED if "is" in self.evaluation.metrics else _FEWEST
+        if self.samples < fewest:
+            raise ValueError(f"samples: at least {fewest} for these metrics, not {self.samples}")
         if self.attack.budgets and self.attack.aim.name != "displacement":
             raise ValueError("attack.aim: displacement; the others need the law of the data")
         return self

@@ -78,11 +78,12 @@ class Cell(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What cells are: their settings, how one is run, and what that takes."""
+    """What cells are: their settings, how one is run, and what that takes; check: as an experiment's, of the sweep."""
 
     settings: type[BaseModel]
     run: Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]
     effort: Callable[[Any], Effort]
+    check: Callable[[Any], None] | None = None
 
 
 class Gridded(FreeMethods, Models):
@@ -187,7 +188,7 @@ def sweep_experiment(
     settings: type[Gridded] = Sweep,
 ) -> Experiment:
     """An experiment that is a sweep with these presets."""
-    return Experiment(settings, presets, run, figures, frozenset(untried), _work)
+    return Experiment(settings, presets, run, figures, frozenset(untried), _work, check=settings.cells_are.check)
 
 
 def _work(sweep: Gridded) -> float:
