@@ -10,7 +10,7 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     fields.npz         density and score fields on a grid, where the law can be drawn (experiments/fields.py)
     trajectories.npz   the states that some samples of every method went through, likewise
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
-    checkpoints/*.safetensors  the state of a training under way
+    checkpoints/NAME/*         the state of a training under way (checkpoints.py)
     cells/NAME         of a sweep of several studies: a run folder for each, which holds what of the above is its own
     figures/           PNG and SVG
     log.txt            what happened, with dates
@@ -27,6 +27,7 @@ import io
 import itertools
 import json
 import math
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -181,8 +182,7 @@ class Run:
     def finish(self) -> None:
         """Mark the run as complete."""
         self.write_json("finished.json", {"date": _now(), "version": __version__})
-        for path in (self.path / "checkpoints").glob("*"):
-            path.unlink()
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
 
 class Read(Run):

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from toylab import parallel
+from toylab.checkpoints import Checkpoints
 from toylab.denoisers import Denoiser
 from toylab.experiments.experiment import Progress
 from toylab.experiments.models import Models, Training
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.2
+_SMOOTHING = 0.01  # of the loss, a step
 
 
 class Effort:
@@ -110,24 +112,27 @@ def side_by_side(tasks: Sequence[Callable[[], T]], workers: int, stop: threading
 
 def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: threading.Event) -> Iterator[int]:
     """Do one training from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
-    weights, checkpoint = f"weights/{name}.safetensors", f"checkpoints/{name}.safetensors"
+    weights, checkpoints = f"weights/{name}.safetensors", Checkpoints(folder, name)
     if not (folder.path / weights).exists():
         objective = training.method.build()
         sources = lab.sources_for(objective, training.endless)
         recipe = lab.models.training.model_copy(update={"steps": training.steps})
         company = parallel.here()
         trainer = Trainer(lab.denoiser(), sources, objective, recipe, lab.seeds, company=company)
-        if (folder.path / checkpoint).exists():
-            trainer.restore(folder.load_tensors(checkpoint))
+        state = checkpoints.latest()
+        if state is not None:
+            trainer.restore(state)
             folder.log(f"{name}: going on from step {trainer.step}")
-        start = saved = time.perf_counter()
-        step = None
+        start, first = time.perf_counter(), trainer.step + 1
+        saved = start
+        step, smoothed = None, torch.full((), torch.nan)
         for step in trainer:
+            smoothed = torch.lerp(smoothed, step.loss.sum(), _SMOOTHING) if step.number > first else step.loss.sum()
             due = stop.is_set() or time.perf_counter() - saved > CHECKPOINT_SECONDS
             if company.size > 1:  # all of them or none, and not in every step
                 due = step.number % parallel.AGREED_EVERY == 0 and company.told(due)
             if due:
-                folder.write_tensors(checkpoint, trainer.state())
+                checkpoints.save(trainer.state(), step.number, float(smoothed))
                 saved = time.perf_counter()
             if stop.is_set():
                 return
