@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from safetensors.torch import load
 from torch import Tensor
 
-from toylab.runs import Run
+from toylab.runs import Run, as_safetensors
 
 KEPT = 2
 """How many of the last are kept, besides the best."""
@@ -43,8 +43,8 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Tensor], step: int, loss: float) -> None:
         """Write one, then remove those that are neither among the last nor the best. loss: NaN is never the best."""
-        self._run.write_tensors(self._tensors(step), state)
-        content = (self._run.path / self._tensors(step)).read_bytes()
+        content = as_safetensors(state)
+        self._run.write(self._tensors(step), content)
         about = {"step": step, "loss": loss if math.isfinite(loss) else None}
         self._run.write_json(self._about(step), {**about, "sha256": hashlib.sha256(content).hexdigest()})
         known = self.known()

@@ -158,7 +158,7 @@ class Run:
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write named tensors as safetensors."""
-        self.write(name, save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
+        self.write(name, as_safetensors(tensors))
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write named arrays as .npz."""
@@ -199,6 +199,11 @@ class Read(Run):
 
     def finish(self) -> None:
         pass
+
+
+def as_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file."""
+    return save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
 
 
 def load(path: str | Path) -> Run:

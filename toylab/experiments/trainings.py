@@ -132,7 +132,9 @@ def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: thre
             if company.size > 1:  # all of them or none, and not in every step
                 due = step.number % parallel.AGREED_EVERY == 0 and company.told(due)
             if due:
-                checkpoints.save(trainer.state(), step.number, float(smoothed))
+                state = trainer.state()  # of all processes
+                if company.rank == 0:
+                    checkpoints.save(state, step.number, float(smoothed))
                 saved = time.perf_counter()
             if stop.is_set():
                 return
