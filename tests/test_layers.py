@@ -11,8 +11,8 @@ ROOMS = [
     "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
     "data", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results", "calibration", "runs",
-    "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "notebook", "suite",
-    "gallery", "reproduction", "cli", "__main__",
+    "ledger", "judgement", "report", "claims", "experiments", "evaluation", "figures", "launch", "sweeping", "notebook",
+    "suite", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 
