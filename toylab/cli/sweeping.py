@@ -76,7 +76,7 @@ def _carry_out(found: "Progress", folder: "SweepFolder", engine: "Engine", retry
             for progress in carrying.carry_out(found, folder, engine, retry):
                 for cell in progress.of(State.FAILED):
                     if cell.name not in said:
-                        bar.print(f"failed: {cell.place}: {progress.standings[cell.name].error}", markup=False)
+                        bar.print(f"failed: {cell.place}", markup=False)
                         said.add(cell.name)
                 done = sum(cell.work for cell in progress.over)
                 if done > bar.tasks[task].completed:
@@ -188,8 +188,8 @@ def results(
         gathering.save(table, output, sql)
         typer.echo(output)
     elif sql is not None:
-        print_lines(sql, gathering.answer(table, sql))
+        print_lines("", gathering.answer(table, sql))
     else:
-        print_lines(str(path), summary(table.rows))
+        print_lines("mean ± 95 % interval over seeds", summary(table.rows))
     left = f", {table.unfinished} not finished" if table.unfinished else ""
     typer.echo(f"{len(table.rows)} rows of {table.runs} finished runs{left}", err=True)
