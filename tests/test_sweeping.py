@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,27 @@ def test_a_command_that_outlives_its_job_is_not_started_again_and_can_be_stopped
     until(lambda: not is_held(job.files.lock), 10)
     job.files.lock.write_text(f"elsewhere {os.getpid()}")
     assert not interrupt(job.files.lock)
+
+
+def test_when_the_time_is_up_the_command_writes_its_checkpoints_before_it_is_queued_again(tmp_path: Path):
+    wait = (
+        "try: print('up', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: print('saved'); raise SystemExit(130)"
+    )
+    job = python(tmp_path, f"import time\n{wait}")
+
+    def queued_again(*_: object) -> None:
+        assert job.checkpoint().function == job
+        job.files.failure.with_name("queued").write_text(job.files.log.read_text())
+        sys.exit(255)
+
+    before = signal.signal(signal.SIGUSR2, queued_again)
+    watcher = in_a_process(job)
+    signal.signal(signal.SIGUSR2, before)
+    until(lambda: job.files.log.exists() and job.files.log.read_text())
+    os.kill(watcher, signal.SIGUSR2)
+    os.waitpid(watcher, 0)
+    assert (tmp_path / "queued").read_text() == "up\nsaved\n"
+    assert not job.files.failure.exists()
 
 
 # -- carrying out ------------------------------------------------------------------------------------------------
@@ -507,6 +529,14 @@ def test_what_is_not_installed_is_named_with_its_extra(
     assert not (gathered / "runs").exists()
 
 
+def test_the_example_of_the_docs_is_a_plan(tmp_path: Path):
+    page = (Path(__file__).parents[1] / "docs/sweeps.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"<!-- file: lams.toml -->\n```toml\n(.*?)```", page, flags=re.S)
+    cells = planned(tmp_path, text)
+    assert [cell.place for cell in cells] == [f"fraction {share}" for share in (0.0, 0.05, 0.1, 0.2)]
+    assert [len(study(cell).methods) for cell in cells] == [4] * 4
+
+
 # -- real jobs ---------------------------------------------------------------------------------------------------
 
 
@@ -530,9 +560,9 @@ def alone(out: Path, cell: Path) -> bytes:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
-    """A sweep of two trainings that take a while, kept off by a minute of sampling if nobody stopped them."""
+    """A sweep of two trainings that take a while; what still runs after the test is stopped."""
     path = tmp_path / "sweep.toml"
-    path.write_text(SEEDS.replace("steps = 20", "steps = 1500"), encoding="utf-8")
+    path.write_text(SEEDS.replace("steps = 20", "steps = 800"), encoding="utf-8")
     yield path
     for lock in tmp_path.rglob("jobs/*.lock"):
         if is_held(lock):
@@ -553,7 +583,7 @@ def test_a_sweep_killed_half_way_goes_on_and_finishes(file: Path, tmp_path: Path
     head = started(*sweep)
     until(lambda: len(finished_in(out)) == 1)
     until(lambda: len([path for path in out.glob("lab-*/environment.json")]) == 2)
-    time.sleep(1.0)  # into its training
+    time.sleep(0.5)  # into its training
     os.kill(head.pid, signal.SIGINT)
     _, err = head.communicate(timeout=60)
     assert head.returncode == 130
@@ -569,7 +599,8 @@ def test_a_sweep_killed_half_way_goes_on_and_finishes(file: Path, tmp_path: Path
     assert len(cells) == 2
     for cell in cells:
         assert (cell / "timings.csv").read_text().count(",training,") == 2  # ddpm and robust-adv, each once
-        assert (cell / "results.csv").read_bytes() == alone(tmp_path / "alone", cell)
+    interrupted = next(cell for cell in cells if "interrupted" in (cell / "log.txt").read_text())
+    assert (interrupted / "results.csv").read_bytes() == alone(tmp_path / "alone", interrupted)
 
 
 @pytest.mark.slow

@@ -22,7 +22,12 @@ STOPPED = {130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGUSR2
 """Exits of a command that was told to stop: it did not fail, and goes on when it is run again."""
 
 _PATIENCE = 5.0  # seconds; who only asks whether a lock is held holds it for a moment
+_STOPPING = 60.0  # seconds a command has for its checkpoints; Slurm tells 90 s before the time is up
+_LOOK = 0.05
 _WIDE = 500
+
+_running: list[subprocess.Popen[bytes]] = []
+"""The command of this process."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,12 @@ class Job:
             raise RuntimeError(f"exit {code}, see {self.files.log}")
 
     def checkpoint(self) -> Any:
-        """Called by submitit where Slurm takes the machine away or the time is up: the same again, in the queue."""
+        """Called by submitit where Slurm takes the machine away or the time is up: the same again, in the queue. The
+        command is stopped first, as it is killed soon after."""
         from submitit.helpers import DelayedSubmission
 
+        for process in _running:
+            _stop(process)
         return DelayedSubmission(self)
 
     def _run(self, lock: IO[str]) -> int:
@@ -89,12 +97,16 @@ class Job:
             )  # fmt: skip
         lock.write(f"{socket.gethostname()} {process.pid}")
         lock.flush()
+        _running.append(process)
         try:
-            return process.wait()
+            while process.poll() is None:  # no lock is held in between: `checkpoint` comes in a signal
+                time.sleep(_LOOK)
         except BaseException:
-            process.send_signal(signal.SIGINT)  # it writes its checkpoints, and stops
-            process.wait()
+            _stop(process)
             raise
+        finally:
+            _running.remove(process)
+        return process.returncode
 
     def _record(self, error: str) -> None:
         part = self.files.failure.with_suffix(".part")
@@ -136,6 +148,14 @@ def interrupt(lock: Path) -> bool:
     return True
 
 
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Tell it to write its checkpoints and end, and wait for that."""
+    process.send_signal(signal.SIGINT)
+    end = time.monotonic() + _STOPPING
+    while process.poll() is None and time.monotonic() < end:
+        time.sleep(_LOOK)
+
+
 def _take(lock: IO[str]) -> None:
     end = time.monotonic() + _PATIENCE
     while True:
@@ -144,7 +164,7 @@ def _take(lock: IO[str]) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 raise RuntimeError(f"{lock.name} is held: its command runs already") from None
-        time.sleep(0.05)
+        time.sleep(_LOOK)
 
 
 def _open_to_interrupts() -> None:
