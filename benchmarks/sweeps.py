@@ -1,34 +1,36 @@
 """What a sweep costs by the number of its cells: 1, 10, 100, and the same values of λ as versions inside one cell.
 
-    python -m benchmarks.sweeps                  about 10 minutes on two cores; writes sweeps.csv here, and the table
-                                                 between two marks of docs/sweeps.md
+    python -m benchmarks.sweeps                  about 10 minutes on two cores of their own; writes sweeps.csv here, and
+                                                 the table between two marks of docs/sweeps.md
     python -m benchmarks.sweeps --cells 1,10     fewer; writes nothing but what it prints
 
 Cells are trainings of 20 steps, next to nothing, so that what is measured is what comes with a cell: three processes
-that start, torch, a run folder. Every command is a process of its own, timed from outside.
+that start, torch, a run folder. Every command is a process of its own, timed from outside; its CPU time is that of all
+processes it starts, and hardly depends on what else a machine does.
 """
 
 import argparse
 import csv
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from toylab import process
 
 process.settle()
 
 from toylab.results import markdown  # noqa: E402
-from toylab.runs import Run  # noqa: E402
 from toylab.sweeping.engines import cores  # noqa: E402
 
 ROWS = Path(__file__).with_name("sweeps.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "sweeps.md"
 BEGIN, END = "<!-- made by python -m benchmarks.sweeps -->", "<!-- end -->"
-COLUMNS = ("cells", "values", "jobs", "wall", "inside", "again", "results")
+COLUMNS = ("cells", "values", "jobs", "wall", "cpu", "alone", "again", "results")
 FILE = """
 experiment = "benchmark-task"
 preset = "smoke"
@@ -50,39 +52,51 @@ evaluation = {{levels = 1, points = 20, pair = 20, metrics = ["eps-mse"], refere
 """
 
 
-def seconds(*arguments: object) -> float:
-    """Wall time of a `toylab` command."""
-    start = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds of a command."""
+
+    wall: float
+    cpu: float
+
+
+def took(*arguments: object) -> Took:
+    """What a `toylab` command took, with all processes that it started."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    start, before = time.perf_counter(), used()
     subprocess.run([sys.executable, "-m", "toylab", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    return Took(time.perf_counter() - start, used() - before)
 
 
 def measured(values: int, grouped: bool, root: Path) -> dict[str, float]:
-    """A sweep over so many values of λ: its wall time, the sum of what its runs took inside, the wall time of the same
-    command when all is finished, and of gathering the results."""
+    """A sweep over so many values of λ: its wall and CPU time; the CPU time of one of its cells by `toylab run`; the
+    wall time of the same command when all is finished, and that of gathering the results."""
     file = root / f"{values}-{grouped}.toml"
     lams = [(k + 1) / 100 for k in range(values)]
     file.write_text(FILE.format(group=str(grouped).lower(), values=lams), encoding="utf-8")
     out = root / file.stem
-    wall, again = (seconds("sweep", file, "--out", out) for _ in range(2))
-    gathering = seconds("results", out, "-o", root / "rows.csv")
-    runs = [Run(path.parent) for path in out.glob("*/finished.json")]
-    inside = sum(run.seconds or 0.0 for run in runs)
-    found = len(runs), values, min(cores(), len(runs)), wall, inside, again, gathering
+    whole, again = took("sweep", file, "--out", out), took("sweep", file, "--out", out)
+    gathering = took("results", out, "-o", root / "rows.csv")
+    cells = sorted(path.parent for path in out.glob("*/finished.json"))
+    alone = took("run", "benchmark-task", "--config", cells[0] / "config.json", "--out", root / f"{file.stem}-alone")
+    found = (len(cells), values, min(cores(), len(cells)), whole.wall, whole.cpu, alone.cpu, again.wall, gathering.wall)
     return dict(zip(COLUMNS, found, strict=True))
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
-    """Heading and lines; overhead: core-seconds of a cell beyond what its run took inside."""
-    lines = [["cells", "values of λ", "jobs at once", "wall, s", "wall a value, first = 1", "inside its run, s a cell",
-              "overhead, core s a cell", "same command again, s", "`toylab results`, s"]]  # fmt: skip
+    """Heading and lines. CPU of a cell is over that of the same cell by `toylab run`; of a value, over that of the
+    first line."""
+    lines = [["cells", "values of λ", "jobs at once", "wall, s", "CPU, s", "CPU a cell over `toylab run`",
+              "CPU a value over one cell's", "same command again, s", "`toylab results`, s"]]  # fmt: skip
     of = [{key: float(value) for key, value in row.items()} for row in rows]
     for row in of:
-        overhead = (row["wall"] * row["jobs"] - row["inside"]) / row["cells"]
-        share = (row["wall"] / row["values"]) / (of[0]["wall"] / of[0]["values"])
-        counts = [f"{row[key]:.0f}" for key in ("cells", "values", "jobs", "wall")]
-        rest = [row["inside"] / row["cells"], overhead, row["again"], row["results"]]
-        lines.append([*counts, f"{share:.2f}", *(f"{number:.1f}" for number in rest)])
+        counts = [f"{row[key]:.0f}" for key in ("cells", "values", "jobs", "wall", "cpu")]
+        cell = row["cpu"] / row["cells"] / row["alone"]
+        value = row["cpu"] / row["values"] / (of[0]["cpu"] / of[0]["values"])
+        lines.append([*counts, f"{cell:.2f}", f"{value:.2f}", f"{row['again']:.1f}", f"{row['results']:.1f}"])
     return lines
 
 

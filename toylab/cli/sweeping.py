@@ -84,7 +84,7 @@ def _carry_out(found: "Progress", folder: "SweepFolder", engine: "Engine", retry
                 bar.update(task, description=progress.label)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        what = engine.interrupted(found.of(State.RUNNING))
+        what = engine.interrupted(found.cells)
         typer.echo(f"{what}; the same command goes on in {folder.path}", err=True)
         raise typer.Exit(130) from None
 

@@ -46,7 +46,7 @@ class Engine(Protocol):
         """What the engine knows of a job that ended without a word; "" if nothing."""
 
     def interrupted(self, cells: Sequence[Cell]) -> str:
-        """We are told to stop while these run: what becomes of their jobs, in words for who told us."""
+        """We are told to stop: what becomes of the jobs of these cells, in words for who told us."""
 
 
 class Local:
