@@ -45,9 +45,11 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_ot():
         "from toylab.cli import main\n"
         "try: main()\n"
         "except SystemExit as stop: assert stop.code == 0\n"
-        "print({'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+        "heavy = {'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib', 'submitit', 'duckdb'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
     )
-    helps = [[command, "--help"] for command in ("run", "benchmark", "claims", "figures", "reproduce", "calibrate")]
+    commands = ("run", "sweep", "results", "benchmark", "claims", "figures", "reproduce", "calibrate")
+    helps = [[command, "--help"] for command in commands]
     for arguments in (["--help"], ["list"], *helps):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "set()\n")

@@ -5,6 +5,7 @@ import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,10 @@ def _git_revision() -> str | None:
         return None
 
 
+@cache
 def sources_hash() -> str:
-    """Hash of this package's Python files: results are reused only from the sources that made them."""
+    """Hash of this package's Python files: results are reused only from the sources that made them. Taken once: a
+    process keeps the sources that it has imported."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):

@@ -11,10 +11,8 @@ follow the present code of figures, and numbers that of the run.
 import contextlib
 import inspect
 import shutil
-import statistics
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +21,9 @@ import torch
 
 from toylab import figures, runs
 from toylab.errors import BadInput, one_line, unknown
-from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.study import Study
-from toylab.experiments.trainings import workers
 from toylab.index import EXPERIMENTS
-from toylab.launch import Configured, Launch, configure, device_of, prepare
-from toylab.objectives import Denoising
+from toylab.launch import Configured, Launch, configure, device_of, estimate, prepare
 from toylab.runs import Run
-from toylab.training import Trainer
 
 DEFAULT = "default"
 WITHOUT_A_SUBJECT = ("lab", "benchmark-task")
@@ -84,7 +77,7 @@ class Exhibit:
             return LEAST
         whole = None if self.before is None else self.before.seconds
         if whole is None:
-            whole = _estimate(self.configured, self.device)
+            whole = estimate(self.configured, self.device)
         done = 0.0 if self.run is None else self.run.seconds or 0.0
         return None if whole is None else LEAST + max(whole - done, 0.05 * whole)
 
@@ -175,26 +168,3 @@ def _made(run: Run) -> str:
         f"{run.finished['date'][:10]}, toylab {by['toylab']}, torch {by['packages']['torch']}, {by['device']}, "
         f"{by['threads']} threads"
     )
-
-
-def _estimate(configured: Configured, device: torch.device) -> float | None:
-    """Seconds of a run, from its work and a few steps of plain training."""
-    study = configured.settings
-    if configured.experiment.work is None or not isinstance(study, Study):
-        return None
-    lab, threads = Laboratory(study, device), torch.get_num_threads()
-    side_by_side = workers(lab, len(study.objectives))
-    recipe = study.training.model_copy(update={"steps": 1000, "compile": "off"})
-    training = iter(Trainer(lab.denoiser(), lab.sources, Denoising(), recipe, lab.seeds))
-    torch.set_num_threads(threads // side_by_side)
-    try:
-        seconds = [_timed(training) for _ in range(15)][5:]  # the first warm up
-    finally:
-        torch.set_num_threads(threads)
-    return statistics.median(seconds) * configured.experiment.work(study) / side_by_side
-
-
-def _timed(steps: Iterator[object]) -> float:
-    start = time.perf_counter()
-    next(steps)
-    return time.perf_counter() - start

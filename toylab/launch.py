@@ -6,6 +6,7 @@ for progress in launch.carry_out():
 launch.folder.results
 """
 
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from toylab import figures, index, outside, parallel, runs
 from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
+from toylab.experiments.models import Models
+from toylab.experiments.rehearsal import workshop
+from toylab.experiments.trainings import workers
+from toylab.objectives import Denoising
 from toylab.runs import Run
+from toylab.training import Trainer
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,25 @@ def configure(
     run, not changes to the preset's. allow_code: import and run what the file names as `module:object`, which is
     refused otherwise (toylab/outside.py). Raises BadInput.
     """
-    experiment: Experiment = index.EXPERIMENTS.load(name)
+    index.EXPERIMENTS.load(name)  # its name is told first where it is unknown
     loaded = read(file) if file else {}
     if allow_code:
         outside.admit(*outside.named(loaded))
     meant, preset_of_file = loaded.pop("experiment", name), loaded.pop("preset", "default")
     if meant != name:
         raise BadInput(f"{file} is a configuration of {meant}, not of {name}")
-    preset = preset_of_file if preset is None else preset
+    return configure_from(loaded, name, preset_of_file if preset is None else preset, changes, methods)
+
+
+def configure_from(
+    loaded: Mapping[str, Any],
+    name: str,
+    preset: str = "default",
+    changes: Sequence[Mapping[str, Any]] = (),
+    methods: Sequence[str] | None = None,
+) -> Configured:
+    """The same with the settings of a file as a table, which names neither experiment nor preset. Raises BadInput."""
+    experiment: Experiment = index.EXPERIMENTS.load(name)
     if preset not in experiment.presets:
         raise BadInput(unknown("preset", str(preset), experiment.presets))
     settings = experiment.configure(preset, changes, loaded)
@@ -103,6 +120,29 @@ def finished(configured: Configured, device: str = "auto", root: Path = Path("ru
     """Its finished run, if there is one. Raises BadInput."""
     found = runs.find(root, configured.config, device_of(device))
     return found if found is not None and found.finished else None
+
+
+def estimate(configured: Configured, device: torch.device) -> float | None:
+    """Seconds of a run, from its work and a few steps of plain training; None where settings do not tell its work."""
+    study = configured.settings
+    if configured.experiment.work is None or not isinstance(study, Models):
+        return None
+    lab, threads = workshop(study, device), torch.get_num_threads()
+    side_by_side = workers(lab, len(study.objectives))
+    recipe = study.training.model_copy(update={"steps": 1000, "compile": "off"})
+    training = iter(Trainer(lab.denoiser(), lab.sources_for(Denoising()), Denoising(), recipe, lab.seeds))
+    torch.set_num_threads(threads // side_by_side)
+    try:
+        seconds = [_timed(training) for _ in range(15)][5:]  # the first warm up
+    finally:
+        torch.set_num_threads(threads)
+    return statistics.median(seconds) * configured.experiment.work(study) / side_by_side
+
+
+def _timed(steps: Iterator[object]) -> float:
+    start = time.perf_counter()
+    next(steps)
+    return time.perf_counter() - start
 
 
 def device_of(name: str) -> torch.device:

@@ -248,7 +248,7 @@ def _opened(root: Path, config: Mapping[str, Any], device: torch.device, fresh: 
 
 def find(root: Path, config: Mapping[str, Any], device: torch.device) -> Run | None:
     """The folder that `open_run` would go on with or reuse, if there is one. Raises BadInput as it does."""
-    made_with = environment.of_run(config, device)
+    made_with = {"sources": environment.sources_hash(), "device": device.type}
     try:
         existing = list(itertools.takewhile(lambda run: run.path.exists(), _folders(root, config)))
     except OSError as error:
@@ -256,10 +256,15 @@ def find(root: Path, config: Mapping[str, Any], device: torch.device) -> Run | N
     return next((run for run in existing if _is_same(run, config, made_with)), None)
 
 
+def name_of(config: Mapping[str, Any]) -> str:
+    """EXPERIMENT-PRESET-HASH of a complete configuration."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    return f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 def _folders(root: Path, config: Mapping[str, Any]) -> Iterator[Run]:
     """Where runs of a configuration may be, one after the other, without end."""
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    name = f"{config['experiment']}-{config['preset']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    name = name_of(config)
     yield Run(root / name)
     for number in itertools.count(2):
         yield Run(root / f"{name}-{number}")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _WIDE = 500
 
 
-def progress_bar(err: bool = False, quiet: bool = False) -> "Progress":
+def progress_bar(err: bool = False, quiet: bool = False, memory: float = 30.0) -> "Progress":
     """A bar with the time gone and the time left; err: on standard error; quiet: nothing of it is left when done, and
-    nothing is said where there is no terminal."""
+    nothing is said where there is no terminal; memory: seconds whose speed tells the time left."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -33,7 +33,7 @@ def progress_bar(err: bool = False, quiet: bool = False) -> "Progress":
     return Progress(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=console, transient=quiet, disable=quiet and not console.is_terminal,
+        console=console, transient=quiet, disable=quiet and not console.is_terminal, speed_estimate_period=memory,
     )  # fmt: skip
 
 

@@ -5,9 +5,18 @@ A key is dotted as for `--set`. One of methods is `methods.NAME.KEY`, or `method
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
+from toylab.configuration import relaid
+from toylab.errors import BadInput
 from toylab.experiments.experiment import flat
+
+MOST = 1000
+"""So many combinations a grid has at most."""
+
+Labels = Mapping[str, object]
+"""Keys of the grid, and what results call their values."""
 
 _METHODS, _ANY = "methods", "*"
 
@@ -45,6 +54,13 @@ class Axis(NamedTuple):
         from the key's other values, all else written out."""
         columns = zip(*self.points, strict=True)
         return {key: _label(value, own) for key, value, own in zip(self.keys, point, columns, strict=True)}
+
+
+class Version(NamedTuple):
+    """A method at a point of the axes that it depends on: of which method it is a version, and where."""
+
+    method: str
+    at: Labels
 
 
 def entries(given: Any) -> dict[str, list[Any]]:
@@ -86,6 +102,42 @@ def within(key: str) -> str:
 def belongs(key: str, name: str, settings: Mapping[str, Any]) -> bool:
     """Whether a key of methods is one of this method."""
     return key.split(".")[1:2] in ([_ANY], [name]) and within(key) in _paths(settings)
+
+
+def in_full(key: str, methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The key, or where it is of methods that of each of these methods that has it."""
+    if not is_of_methods(key):
+        return [key]
+    return [f"{_METHODS}.{name}.{within(key)}" for name, settings in methods.items() if belongs(key, name, settings)]
+
+
+def versions(
+    methods: Mapping[str, Mapping[str, Any]], axes: Sequence[Axis]
+) -> Iterator[tuple[str, Version, Mapping[str, Any]]]:
+    """Every method at every point of the axes that it depends on, with a name of its own: NAME-1, NAME-2, ..., or its
+    name where there is one version alone. Raises BadInput where two would have the same name."""
+    taken = set[str]()
+    for method, settings in methods.items():
+        own = list(_versions(method, settings, axes))
+        for number, (changed, at) in enumerate(own, 1):
+            name = method if len(own) == 1 else f"{method}-{number}"
+            if name in taken:
+                raise BadInput(f"{name} would be the name of two methods: rename one")
+            taken.add(name)
+            yield name, Version(method, at), changed
+
+
+def _versions(
+    name: str, settings: Mapping[str, Any], axes: Sequence[Axis]
+) -> Iterator[tuple[Mapping[str, Any], Labels]]:
+    own = [axis.only(keys) for axis in axes if (keys := [key for key in axis.keys if belongs(key, name, settings)])]
+    for place in product(*(axis.points for axis in own)):
+        changed, at = settings, dict[str, object]()
+        for axis, point in zip(own, place, strict=True):
+            at |= axis.labels(point)
+            for key, value in zip(axis.keys, point, strict=True):
+                changed = relaid(changed, nested(within(key), value))
+        yield changed, at
 
 
 def _paths(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -11,6 +11,7 @@ from toylab.experiments.image_laboratory import ImageLaboratory
 from toylab.experiments.image_study import ImageStudy
 from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.models import Models, Training
+from toylab.experiments.study import Study
 from toylab.experiments.sweep import Gridded
 from toylab.experiments.workshop import Workshop
 from toylab.objectives import Objective
@@ -48,6 +49,14 @@ class Rehearsal(NamedTuple):
         return sum(part.hours for part in self.parts)
 
 
+def workshop(models: Models, device: torch.device) -> Workshop:
+    """The objects of these settings. Raises BadInput where data are missing."""
+    if isinstance(models, ImageStudy):
+        return ImageLaboratory(models, device)
+    assert isinstance(models, Study)
+    return Laboratory(models, device)
+
+
 def rehearse(settings: Models, device: torch.device) -> Rehearsal:
     """Time three steps of every training and of sampling. A sweep is taken for so many of its first cell.
 
@@ -55,7 +64,7 @@ def rehearse(settings: Models, device: torch.device) -> Rehearsal:
     """
     cells = settings.cells if isinstance(settings, Gridded) else []
     models: Models = cells[0].study if cells else settings
-    lab: Workshop = ImageLaboratory(models, device) if isinstance(models, ImageStudy) else Laboratory(models, device)  # type: ignore[arg-type]
+    lab = workshop(models, device)
     count, parts, size = max(1, len(cells)), [], 0
     for name, training in models.trainings.items():
         trainer, seconds = _trained(lab, training)

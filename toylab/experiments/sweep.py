@@ -21,16 +21,16 @@ from contextlib import closing
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from toylab.configuration import overlay, relaid, validate
+from toylab.configuration import overlay, validate
 from toylab.errors import BadInput
 from toylab.experiments import pipeline, study
 from toylab.experiments.experiment import Experiment, Progress
-from toylab.experiments.grid import Axis, belongs, entries, is_of_methods, nested, within
+from toylab.experiments.grid import MOST, Axis, Labels, Version, entries, in_full, nested, versions
 from toylab.experiments.models import FreeMethods, Models
 from toylab.experiments.study import MethodStudy
 from toylab.experiments.trainings import Effort
@@ -43,19 +43,8 @@ SMOKE: dict[str, Any] = study.SMOKE | {
 }
 """What the smoke preset of a sweep of several cells changes."""
 
-_MOST = 1000
 _AFTER_TRAINING = {"sampler", "spacing", "nfe", "few_steps", "samples", "evaluation"}
 """Settings on which no training depends."""
-
-Labels = Mapping[str, object]
-"""Keys of the grid, and what results call their values."""
-
-
-class Version(NamedTuple):
-    """A method of a cell's study: of which method of the sweep it is a version, and where."""
-
-    method: str
-    at: Labels
 
 
 class Cell(NamedTuple):
@@ -100,8 +89,8 @@ class Gridded(FreeMethods, Models):
 
     @model_validator(mode="after")
     def _every_cell_can_be_built(self) -> Self:
-        if (count := prod(len(axis.points) for axis in self.axes)) > _MOST:
-            raise ValueError(f"grid: at most {_MOST} combinations, not {count}")
+        if (count := prod(len(axis.points) for axis in self.axes)) > MOST:
+            raise ValueError(f"grid: at most {MOST} combinations, not {count}")
         for key in (key for axis in self.axes for key in axis.keys):
             if not self._in_full(key):
                 raise ValueError(f"grid: no method has the key of '{key}'")
@@ -132,41 +121,11 @@ class Gridded(FreeMethods, Models):
                 for full in self._in_full(key):
                     values = overlay(self.cells_are.settings, values, nested(full, value))
         built: Any = validate(self.cells_are.settings, values)
-        plain = built.model_dump()
-        methods: dict[str, Mapping[str, Any]] = {}
-        longer, versions = dict[str, float](), dict[str, Version]()
-        for name, settings in plain["methods"].items():
-            own = list(self._versions(name, settings))
-            for index, (changed, differs) in enumerate(own, 1):
-                version = name if len(own) == 1 else f"{name}-{index}"
-                if version in methods:
-                    raise BadInput(f"{version} would be the name of two methods: rename one")
-                methods[version], versions[version] = changed, Version(name, differs)
-                longer |= {version: built.longer[name]} if name in built.longer else {}
-        if methods != plain["methods"]:
-            built = validate(self.cells_are.settings, plain | {"methods": methods, "longer": longer})
-        return Cell(_folder_name(number, at), built, at, versions)
-
-    def _versions(self, name: str, settings: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Labels]]:
-        """A method's settings at every point of the axes that it depends on."""
-        axes = [
-            (axis, [key for key in axis.keys if belongs(key, name, settings)]) for axis in self.axes if axis.of_methods
-        ]
-        own = [axis.only(keys) for axis, keys in axes if keys]
-        for place in product(*(axis.points for axis in own)):
-            changed, at = settings, dict[str, object]()
-            for axis, point in zip(own, place, strict=True):
-                at |= axis.labels(point)
-                for key, value in zip(axis.keys, point, strict=True):
-                    changed = relaid(changed, nested(within(key), value))
-            yield changed, at
+        built, own = in_versions(built, [axis for axis in self.axes if axis.of_methods])
+        return Cell(_folder_name(number, at), built, at, own)
 
     def _in_full(self, key: str) -> list[str]:
-        """The key, or where it is of methods that of each method that has it."""
-        methods = self.model_dump(include={"methods"})["methods"].items()
-        if not is_of_methods(key):
-            return [key]
-        return [f"methods.{name}.{within(key)}" for name, settings in methods if belongs(key, name, settings)]
+        return in_full(key, self.model_dump(include={"methods"})["methods"])
 
     def _only(self, names: Sequence[str]) -> Self:
         """The grid keeps what is left to go over."""
@@ -179,6 +138,21 @@ class Sweep(Gridded, MethodStudy):
     """A study, and the grid it goes over."""
 
     cells_are = Kind(MethodStudy, pipeline.run, pipeline.Work)
+
+
+S = TypeVar("S", bound=FreeMethods)
+
+
+def in_versions(study: S, axes: Sequence[Axis]) -> tuple[S, dict[str, Version]]:
+    """The study that trains every method at every point of these axes, all of methods, and its versions by name.
+    Raises BadInput where it cannot be."""
+    plain = study.model_dump()
+    found = list(versions(plain["methods"], axes))
+    methods = {name: settings for name, _, settings in found}
+    longer = {name: study.longer[of.method] for name, of, _ in found if of.method in study.longer}
+    if methods != plain["methods"]:
+        study = validate(type(study), plain | {"methods": methods, "longer": longer})
+    return study, {name: of for name, of, _ in found}
 
 
 def sweep_experiment(

@@ -1,0 +1,195 @@
+"""Many runs at once, and their results: `toylab sweep` and `toylab results`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toylab.cli.app import app
+from toylab.cli.printing import print_lines, progress_bar
+from toylab.errors import BadInput, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+    from toylab.sweeping.carrying import Progress
+    from toylab.sweeping.engines import Engine, Local
+    from toylab.sweeping.folder import SweepFolder
+    from toylab.sweeping.plan import Slurm
+
+_ENGINES = ("local", "slurm")
+_DAY = 86_400.0
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The sweep: see docs/sweeps.md.")],
+    engine: Annotated[str, typer.Option(help="local (this machine's cores) or slurm.")] = "local",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where its run folders are kept; runs/FILE by default.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="So many at once here; by default a job a core.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="As for run; on slurm cuda if the file asks for GPUs, else cpu.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run failed cells again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and what they take; run nothing.")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
+    ] = False,
+) -> None:
+    """Run every cell of a sweep, or go on with it. Example: toylab sweep lams.toml --dry-run
+
+    Exits 1 if a cell failed; failed cells are listed and left alone until --retry.
+    """
+    if engine not in _ENGINES:
+        raise BadInput(unknown("engine", engine, _ENGINES))
+    if not dry_run:
+        _needs("submitit", "sweep")
+    from toylab.sweeping import carrying
+    from toylab.sweeping.engines import Local
+    from toylab.sweeping.folder import SweepFolder
+    from toylab.sweeping.plan import plan
+
+    planned = plan(file, allow_code)
+    folder = SweepFolder(out or Path("runs") / file.stem, _device(device, engine, planned.slurm))
+    if dry_run:
+        _list(carrying.look(planned.cells, folder), folder, Local(folder, len(planned.cells), jobs))
+        return
+    with folder.held():
+        found = carrying.look(planned.cells, folder)
+        with_jobs = _engine(engine, folder, len(planned.cells), jobs, planned.slurm)
+        _carry_out(found, folder, with_jobs, retry)
+    _conclude(found, folder)
+
+
+def _carry_out(found: "Progress", folder: "SweepFolder", engine: "Engine", retry: bool) -> None:
+    """Under a bar; what fails is said when it does. Exits 130 when interrupted."""
+    from toylab.sweeping import carrying
+    from toylab.sweeping.folder import State
+
+    typer.echo(f"{found.label}; writing to {folder.path}")
+    said = {cell.name for cell in found.of(State.FAILED)}
+    try:
+        with progress_bar(memory=_DAY) as bar:
+            task = bar.add_task(found.label, total=sum(cell.work for cell in found.cells))
+            for progress in carrying.carry_out(found, folder, engine, retry):
+                for cell in progress.of(State.FAILED):
+                    if cell.name not in said:
+                        bar.print(f"failed: {cell.place}", markup=False)
+                        said.add(cell.name)
+                done = sum(cell.work for cell in progress.over)
+                if done > bar.tasks[task].completed:
+                    bar.update(task, completed=done)
+                bar.update(task, description=progress.label)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        what = engine.interrupted(found.cells)
+        typer.echo(f"{what}; the same command goes on in {folder.path}", err=True)
+        raise typer.Exit(130) from None
+
+
+def _conclude(found: "Progress", folder: "SweepFolder") -> None:
+    """What became of the cells; exits 1 where some have no result."""
+    from toylab.sweeping.folder import State
+
+    failed, total = found.of(State.FAILED), len(found.cells)
+    stopped = [cell for cell in found.cells if cell.name in found.stopped]
+    for cell in failed:
+        typer.echo(f"failed: {cell.place}: {found.standings[cell.name].error}", err=True)
+        typer.echo(f"  by hand: {folder.line(cell)}", err=True)
+    for cell in stopped:
+        typer.echo(f"stopped: {cell.place}: {found.stopped[cell.name]}", err=True)
+    if failed:
+        typer.echo(f"error: {len(failed)} of {total} cells failed; --retry runs them again", err=True)
+    if stopped:
+        typer.echo(f"error: {len(stopped)} of {total} cells were stopped; the same command goes on", err=True)
+    if failed or stopped:
+        raise typer.Exit(1)
+    typer.echo(f"all {total} cells are finished: toylab results {folder.path}")
+
+
+def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
+    """The cells, what has become of them, and what they take."""
+    from toylab.sweeping import carrying
+    from toylab.sweeping.folder import State
+
+    seconds = carrying.estimates(found.cells, folder.device, local.threads)
+    lines = [["run folder", "at", "state", "about, s"]]
+    for cell, estimate in zip(found.cells, seconds, strict=True):
+        standing = found.standings[cell.name]
+        state = standing.state + (f": {standing.error}" if standing.error else "")
+        lines.append([cell.name, cell.place, state, "-" if estimate is None else f"{estimate:.0f}"])
+    print_lines(found.label, lines)
+    finished = {cell.name for cell in found.of(State.FINISHED)}
+    left = [s for cell, s in zip(found.cells, seconds, strict=True) if cell.name not in finished]
+    share = "?" if None in left else f"{sum(filter(None, left)) / local.at_once:.0f}"
+    typer.echo(
+        f"about {share} s on this machine, {local.at_once} at once with {local.threads} threads each,"
+        " by a few steps of plain training; starting a cell comes on top"
+    )
+
+
+def _engine(name: str, folder: "SweepFolder", cells: int, jobs: int | None, asked: "Slurm") -> "Engine":
+    from toylab.sweeping.engines import Local, OnSlurm
+
+    if name == "local":
+        return Local(folder, cells, jobs)
+    if jobs is not None:
+        raise BadInput("--jobs is for --engine local; on slurm it is `parallel` in the file's [slurm]")
+    return OnSlurm(folder, cells, asked)
+
+
+def _device(name: str | None, engine: str, asked: "Slurm") -> "torch.device":
+    """On slurm that of the jobs, which this machine need not have."""
+    import torch
+
+    from toylab import launch
+
+    if engine == "local":
+        return launch.device_of(name or "auto")
+    if name is None or name == "auto":
+        return torch.device("cuda" if asked.gpus else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise BadInput(unknown("device", name, ["auto", "cpu", "cuda"]))
+    return torch.device(name)
+
+
+def _needs(module: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise BadInput(f"this needs {module}: pip install 'toylab[{extra}]'")
+
+
+@app.command()
+def results(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with run folders in it, at any depth.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the table there: .csv or .parquet.")
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="Ask this of the table, called results, by duckdb.")
+    ] = None,
+) -> None:
+    """Gather the results of all finished runs in one table. Example: toylab results runs/lams -o lams.csv
+
+    Settings that vary are columns. Without -o and --sql its summary is printed.
+    """
+    if output is not None and (output.suffix not in (".csv", ".parquet") or not output.parent.is_dir()):
+        raise BadInput(f"-o must name a .csv or .parquet file in an existing folder, not {output}")
+    if sql is not None or (output is not None and output.suffix == ".parquet"):
+        _needs("duckdb", "analysis")
+    from toylab.results import summary
+    from toylab.sweeping import gathering
+
+    table = gathering.gather(path)
+    if output is not None:
+        gathering.save(table, output, sql)
+        typer.echo(output)
+    elif sql is not None:
+        print_lines("", gathering.answer(table, sql))
+    else:
+        print_lines("mean ± 95 % interval over seeds", summary(table.rows))
+    left = f", {table.unfinished} not finished" if table.unfinished else ""
+    typer.echo(f"{len(table.rows)} rows of {table.runs} finished runs{left}", err=True)
