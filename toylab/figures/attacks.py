@@ -30,7 +30,7 @@ def _curves(rows: Sequence[Row], metric: str, label: str, log: bool = False) -> 
     if not rows:
         return None
     attacks, places, everyone = (list(dict.fromkeys(row[k] for row in rows)) for k in ("attack", "place", "method"))
-    figure = Figure(figsize=(2.2 * len(attacks) + 1.6, 1.9 * len(places) + 0.4), layout="constrained")
+    figure = Figure(figsize=(min(2.2 * len(attacks) + 0.6, 7.0), 1.9 * len(places) + 0.8), layout="constrained")
     axes = figure.subplots(len(places), len(attacks), squeeze=False, sharex=True, sharey="row")
     for line, place in zip(axes, places, strict=True):
         for ax, attack in zip(line, attacks, strict=True):
@@ -42,7 +42,7 @@ def _curves(rows: Sequence[Row], metric: str, label: str, log: bool = False) -> 
         ax.set_title(attack)
     for ax in axes[-1]:
         ax.set_xlabel("budget, noise units")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

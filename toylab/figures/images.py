@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toylab.figures.style import colour, marker, methods, without_twins
-from toylab.results import REFERENCES, SET, UNATTACKED, Conditions, Row, interval, short, swept
+from toylab.figures.sweep import title_of
+from toylab.results import REFERENCES, SET, UNATTACKED, Conditions, Row, interval, swept
 from toylab.runs import CELLS, Run
 
 _ACROSS = 16  # pictures a line
@@ -85,7 +86,7 @@ def quality(run: Run) -> Figure | None:
         _panel(ax, rows, metric, key, way)
         ax.set_title(way.title, fontsize=7)
         if key is not None:
-            ax.set_xlabel(short([key])[0])
+            ax.set_xlabel(title_of(key))
     panels[0].set(ylabel=metric.replace("fd-", "FD-").replace("fid", "FID"), yscale="log")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)

@@ -26,7 +26,7 @@ def ledger(run: Run) -> Figure | None:
     except BadInput:
         return None
     methods = len(found["W2"])
-    figure = Figure(figsize=(7.5, 0.27 * methods + 1.1), layout="constrained")
+    figure = Figure(figsize=(7.0, 0.27 * methods + 1.1), layout="constrained")
     axes = figure.subplots(1, len(found), sharey=True)
     for ax, (quantity, of) in zip(axes, found.items(), strict=True):
         for place, account in enumerate(of.values()):

@@ -29,7 +29,7 @@ _COLOURS = "cividis"  # reads the same with any colour blindness
 _KEYS = {
     _NFE: "evaluations of the network", "lam": "λ", "r0": "radius r₀, noise units", "rho": "exponent ρ of the radius",
     "size": "training points", "dim": "dimension", "fraction": "contaminated share",
-    "start": "share of training before it",
+    "start": "share of training before it", "std": "standard deviation of the noise",
 }  # fmt: skip
 _METRICS = {
     "w2": "W2 to the clean law", "eps-mse": "mean squared error of ε", "normal-std": "deviation off the subspace",
@@ -71,7 +71,7 @@ def _curves(rows: Sequence[Row], metric: str, columns: Sequence[str], along: str
     drawn: list[tuple[str, np.ndarray]] = []
     for ax, place in zip(axes, places, strict=True):
         drawn += _panel(ax, _at(rows, place), metric, {along: values}, everyone)
-        ax.set(title=", ".join(_named(place)), xlabel=_title(along))
+        ax.set(title=", ".join(_named(place)), xlabel=title_of(along))
     trained = [curve for name, curve in drawn if not name.startswith(REFERENCES)]
     if trained:
         _frame_curves(axes[0], np.concatenate([curve for _, curve in drawn], 1), np.concatenate(trained, 1)[0])
@@ -156,8 +156,8 @@ def _maps(rows: Sequence[Row], metric: str, columns: Sequence[str], over: Sequen
         ax.set_xticks(range(len(xs)), map(_shortest, xs))
         ax.set_yticks(range(len(ys)), map(_shortest, ys))
         ax.set_title("\n".join([name, *_named(places[number])]), fontsize=7)
-    figure.supxlabel(_title(over[1]), fontsize=8)
-    figure.supylabel(_title(over[0]), fontsize=8)
+    figure.supxlabel(title_of(over[1]), fontsize=8)
+    figure.supylabel(title_of(over[0]), fontsize=8)
     figure.colorbar(ScalarMappable(scale, _COLOURS), ax=axes, label=_heading(metric))
     beside = [f"{name} {found}" for name in everyone if (found := _anywhere(rows, name, metric))]
     figure.suptitle("; ".join(beside), fontsize=7)
@@ -230,13 +230,14 @@ def _is_wide(values: np.ndarray) -> bool:
 # -- texts and panels --------------------------------------------------------------------------------------------
 
 
-def _title(column: str) -> str:
+def title_of(column: str) -> str:
+    """What an axis calls a column of the results."""
     key = short([column.removeprefix(SET)])[0]
     return _KEYS.get(key, key)
 
 
 def _named(place: Place) -> list[str]:
-    return [f"{_title(column)} {_shortest(value)}" for column, value in place.items()]
+    return [f"{title_of(column)} {_shortest(value)}" for column, value in place.items()]
 
 
 def _shortest(text: str) -> str:
