@@ -55,6 +55,7 @@ class Launch:
         experiment, start = self.configured.experiment, time.perf_counter()
         if parallel.here().rank and experiment.train:
             yield from experiment.train(self.configured.settings, self.folder, self.device)
+            parallel.part()
             return
         try:
             yield from experiment.run(self.configured.settings, self.folder, self.device)
@@ -112,7 +113,7 @@ def prepare(configured: Configured, device: str = "auto", root: Path = Path("run
     if configured.experiment.check:
         configured.experiment.check(configured.settings)
     if parallel.here().size > 1 and configured.experiment.train is None:
-        raise BadInput(f"{configured.name} is more than one study: run it on one device, or its cells by a sweep")
+        raise BadInput(f"{configured.name} is more than training and measuring: run it on one device")
     return Launch(configured, runs.open_run(root, configured.config, where, fresh), where)
 
 

@@ -103,6 +103,15 @@ def here() -> Company:
     return _here
 
 
+def part() -> None:
+    """Leave the others, when all of them are done; the first process goes on alone."""
+    global _here
+    if _here.size > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+        _here = Alone() if _here.rank == 0 else _here
+
+
 def join(devices: int, strategy: str, device: torch.device) -> Company:
     """Make this process one of several, started here or by torchrun or Slurm; device("cuda") is then its own.
 

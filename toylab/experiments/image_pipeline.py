@@ -53,6 +53,11 @@ def run(study: ImageStudy, folder: Run, device: torch.device) -> Generator[Progr
     return [row for rows, _ in found for row in rows]
 
 
+def train(study: ImageStudy, folder: Run, device: torch.device) -> Iterator[Progress]:
+    """Train every method with the first process, which does the rest."""
+    yield from train_all(ImageLaboratory(study, device), folder, Work(study))
+
+
 class _Drawn(NamedTuple):
     """Samples (M, n, d), and how results say that they were drawn."""
 
@@ -117,7 +122,7 @@ def _check(sweep: Gridded) -> None:
 class ImageSweep(Gridded, ImageStudy):
     """A study of images, and the grid it goes over."""
 
-    cells_are = Kind(ImageStudy, run, Work, _check)
+    cells_are = Kind(ImageStudy, run, train, Work, _check)
 
 
 def image_experiment(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from toylab import randomness
+from toylab import parallel, randomness
 from toylab.configuration import Sampler, Spacing, validate
 from toylab.experiments import fields
 from toylab.experiments.experiment import Experiment, Progress
@@ -59,6 +59,7 @@ def trained(
     lab = Laboratory(study, device)
     lab.rehearse()
     yield from train_all(lab, folder, work)
+    parallel.part()
     return lab, sample_sources(lab, folder)
 
 

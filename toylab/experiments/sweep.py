@@ -26,6 +26,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 import torch
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from toylab import parallel
 from toylab.configuration import overlay, validate
 from toylab.errors import BadInput
 from toylab.experiments import pipeline, study
@@ -67,10 +68,12 @@ class Cell(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What cells are: their settings, how one is run, and what that takes; check: as an experiment's, of the sweep."""
+    """What cells are: their settings, how one is run, or only trained, and what that takes; check: as an experiment's,
+    of the sweep."""
 
     settings: type[BaseModel]
     run: Callable[[Any, Run, torch.device], Generator[Progress, None, list[Measurement]]]
+    train: Callable[[Any, Run, torch.device], Iterator[Progress]]
     effort: Callable[[Any], Effort]
     check: Callable[[Any], None] | None = None
 
@@ -137,7 +140,7 @@ class Gridded(FreeMethods, Models):
 class Sweep(Gridded, MethodStudy):
     """A study, and the grid it goes over."""
 
-    cells_are = Kind(MethodStudy, pipeline.run, pipeline.Work)
+    cells_are = Kind(MethodStudy, pipeline.run, pipeline.train, pipeline.Work)
 
 
 S = TypeVar("S", bound=FreeMethods)
@@ -162,7 +165,7 @@ def sweep_experiment(
     settings: type[Gridded] = Sweep,
 ) -> Experiment:
     """An experiment that is a sweep with these presets."""
-    return Experiment(settings, presets, run, figures, frozenset(untried), _work, check=settings.cells_are.check)
+    return Experiment(settings, presets, run, figures, frozenset(untried), _work, train, settings.cells_are.check)
 
 
 def _work(sweep: Gridded) -> float:
@@ -172,6 +175,9 @@ def _work(sweep: Gridded) -> float:
 def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress, None, list[Measurement]]:
     """Carry out every cell; returns the measurements of all."""
     cells, kind = sweep.cells, sweep.cells_are
+    if parallel.here().size > 1:  # the others train with this process, and do not wait while it measures
+        yield from train(sweep, folder, device)
+        parallel.part()
     if len(cells) == 1:
         measured = yield from kind.run(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
@@ -190,25 +196,47 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
     return found
 
 
+def train(sweep: Gridded, folder: Run, device: torch.device) -> Iterator[Progress]:
+    """Train what all cells train, by several processes."""
+    cells, kind, trained = sweep.cells, sweep.cells_are, dict[str, Path]()
+    for cell in cells:
+        own = folder if len(cells) == 1 else type(folder)(folder.path / CELLS / cell.name)
+        weights = _begun(cell, own, folder, trained) if own is not folder else {}
+        parallel.here().told(None)  # all find what the first has written
+        yield from kind.train(cell.study, own, device)
+        trained |= weights
+
+
 def _filled(
     cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, Path]
 ) -> Generator[Progress, None, None]:
     """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
     what the training depends on; those of this cell are added."""
+    weights = _begun(cell, folder, sweep, trained)
+    if folder.finished is None:
+        measured = yield from carried_out(cell.study, folder)
+        folder.write("results.csv", to_csv(measured, _names(sweep), cell.at))
+        folder.finish()
+    trained |= weights
+
+
+def _begun(cell: Cell, folder: Run, sweep: Run, trained: Mapping[str, Path]) -> dict[str, Path]:
+    """Begin the folder of a cell with all that is known before it is trained; returns where its weights are, by what
+    their training depends on."""
     weights = {
         _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in cell.study.trainings
     }
     if folder.finished is None:
-        names = {key: sweep.config[key] for key in ("experiment", "preset")}
-        folder.write_json("config.json", {**names, **cell.study.model_dump(mode="json"), "grid": {}})
+        folder.write_json("config.json", {**_names(sweep), **cell.study.model_dump(mode="json"), "grid": {}})
         folder.write_json("environment.json", sweep.environment)
         for key, path in weights.items():
             if key in trained:
                 folder.write(f"weights/{path.name}", trained[key].read_bytes())
-        measured = yield from carried_out(cell.study, folder)
-        folder.write("results.csv", to_csv(measured, names, cell.at))
-        folder.finish()
-    trained |= weights
+    return weights
+
+
+def _names(sweep: Run) -> dict[str, Any]:
+    return {key: sweep.config[key] for key in ("experiment", "preset")}
 
 
 def _training_key(of: Models, name: str) -> str:
