@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Images
 #
-# Trainer, objectives, samplers and attacks of the toy laws take images as they are: a sample is a flat vector everywhere
-# but inside the U-Net. First a law of images whose score is known, so that a U-Net has an exact error; then the paper's
+# Trainer, objectives, samplers and attacks of the toy laws take images as they are: a sample is a flat vector, but
+# inside the U-Net. First a law of images whose score is known, so that a U-Net has an exact error; then the paper's
 # protocol (arXiv:2505.21742) at the size of scikit-learn's digits. It needs `pip install 'toylab[images]'`, and
 # downloads nothing.
 
