@@ -54,8 +54,8 @@ def frechet_features(samples: Tensor, shape: Sequence[int], features: Features, 
 
     so FDs are compared at the same n and N alone. Standard error by the infinitesimal jackknife over samples and
     images: FD changes with a point's weight by the potential φ of the transport between the Gaussians, so that
-    se² = var φ₁(x)/n + var φ₂(y)/N. It is of the value about its own mean, bias included: near the floor the interval
-    holds the floor, not 0.
+    se² = var φ₁(x)/n + var φ₂(y)/N. It is that of the value about its own mean, bias included, a little too wide, and
+    half as wide again at the floor: there the interval holds the floor, not 0 (tests/test_image_metrics.py counts).
     """
     reference = features.of(images, shape)
     return _each(samples, features.of(samples, shape), lambda x: _frechet(x, reference))
