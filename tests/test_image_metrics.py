@@ -169,7 +169,7 @@ def test_digits_are_at_the_floor_and_noise_is_far_above(digits: Tensor):
 @pytest.mark.slow
 @pytest.mark.parametrize(("shift", "scale"), [(0.5, 1.5), (0.5, 1.0), (0.2, 1.0), (0.0, 1.0)])
 def test_the_interval_of_the_frechet_distance_holds_the_truth(shift: float, scale: float):
-    """In 95 % of 400 cases, give or take 3.5 binomial standard errors, and not by being far too wide; for equal Gaussians
+    """In 95 % of 400 cases, give or take 3.5 binomial standard errors, not by being far too wide; of equal Gaussians
     the truth is the floor."""
     n, cases = 500, 400
     truth = K * shift**2 + K * (scale - 1) ** 2 or 2 / n * (K + K**2 / 4 + K / 4)
