@@ -255,6 +255,11 @@ IMAGE_METRICS = Index(
             "squared Fréchet distance of features: fd-digits, or fid",
             ("torchmetrics", "images"),
         ),
+        "pixel-fd": Entry(
+            "toylab.metrics.images:frechet_pixels",
+            "squared Fréchet distance of the pixels themselves",
+            ("torchmetrics", "images"),
+        ),
         "kd": Entry(
             "toylab.metrics.images:kernel_features",
             "kernel distance of features, unbiased: kd-digits, or kid",

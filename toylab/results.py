@@ -107,6 +107,7 @@ class Column(NamedTuple):
 SUMMARY = (
     Column("FD-digits", "fd-digits", "clean"),
     Column("FID", "fid", "clean"),
+    Column("pixel FD", "pixel-fd", "clean"),
     Column("KD-digits", "kd-digits", "clean"),
     Column("KID", "kid", "clean"),
     Column("IS-digits", "is-digits", "clean"),

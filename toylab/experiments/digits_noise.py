@@ -1,12 +1,13 @@
 """digits-noise: the paper's protocol for image data sets, at the size of scikit-learn's digits.
 
 The paper (arXiv:2505.21742) adds Gaussian noise to 90 % of CIFAR-10, CelebA and LSUN Bedroom and compares the FID of
-samples to clean images. Here the images are 8 x 8 digits, clean or with noise of 0.1 or 0.2 in units of [-1, 1] in 90 %
-of them, a small U-Net is trained by the same loop as every other model, and distances are those of the features of a
-classifier of digits: FD-digits, which is no FID. Held-out digits are what samples are compared with; `clean-samples`
-are digits of the training set, what perfect samples would reach, `contaminated-samples` the training set as it is
-trained on; ddpm without noise is what noise-free data are worth. robust-ran and robust-adv have the paper's settings,
-robust-l2 is ours, made for noise off a manifold. Fewer steps, and random pushes before every step, come after.
+samples to clean images. Here the images are 8 x 8 digits, clean or with noise of 0.1 or 0.2 in units of [-1, 1] in 90
+% of them, a small U-Net is trained by the same loop as every other model, and distances are those of the features of
+a classifier of digits: FD-digits, which is no FID and hardly sees small noise, and of the pixels, which do. Held-out
+digits are what samples are compared with; `clean-samples` are digits of the training set, what perfect samples would
+reach, `contaminated-samples` the training set as it is trained on; ddpm without noise is what noise-free data are
+worth. robust-ran and robust-adv have the paper's settings, robust-l2 is ours, made for noise off a manifold. Fewer
+steps, and random pushes before every step, come after.
 """
 
 from typing import Any

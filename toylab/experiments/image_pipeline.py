@@ -103,9 +103,10 @@ def _rows(name: str, metric: str, drawn: _Drawn, lab: ImageLaboratory) -> Iterat
     given = lab.provided(drawn.samples, metric)
     needs = [p.name for p in inspect.signature(measure).parameters.values() if p.default is p.empty]
     value, stderr = measure(**{need: given[need]() for need in needs})
+    called = lab.features.metric_name(metric) if "features" in needs else metric
     for member, seed in enumerate(lab.seeds):
         numbers = float(value[member]), float(stderr[member])
-        yield Measurement(name, seed, lab.features.metric_name(metric), "clean", *numbers, **drawn.how)
+        yield Measurement(name, seed, called, "clean", *numbers, **drawn.how)
 
 
 def _check(sweep: Gridded) -> None:

@@ -13,7 +13,7 @@ from toylab.results import REFERENCES, SET, UNATTACKED, Conditions, Row, interva
 from toylab.runs import CELLS, Run
 
 _ACROSS = 16  # pictures a line
-_DISTANCES = ("fid", "fd-")
+_DISTANCES = ("fid", "fd-", "pixel-fd")
 """How the names of Fréchet distances begin."""
 
 
@@ -71,24 +71,25 @@ class _Drawn(NamedTuple):
 
 
 def quality(run: Run) -> Figure | None:
-    """The Fréchet distance of every method's samples to real images with 95 % intervals, a panel for each way to draw
-    them; lines are real images and what was trained on. None where it was not measured."""
-    rows = run.rows
-    metric = next((row["metric"] for row in rows if row["metric"].startswith(_DISTANCES)), None)
-    if metric is None:
+    """Fréchet distances of every method's samples to real images with 95 % intervals: a line of panels for each, a
+    column for each way to draw samples; lines are real images and what was trained on. None where not measured."""
+    rows = [row for row in run.rows if row["metric"].startswith(_DISTANCES)]
+    if not rows:
         return None
-    rows = [row for row in rows if row["metric"] == metric]
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
     ways = list(dict.fromkeys(_Drawn(row["nfe"], Conditions.of(row)) for row in rows if row["nfe"]))
     key = next(iter(swept(rows)), None)
-    figure = Figure(figsize=(min(1.2 + 2.1 * len(ways), 7.0), 2.6), layout="constrained")
-    panels = figure.subplots(1, len(ways), squeeze=False, sharey=True)[0]
-    for ax, way in zip(panels, ways, strict=True):
-        _panel(ax, rows, metric, key, way)
+    figure = Figure(figsize=(min(1.2 + 2.1 * len(ways), 7.0), 0.8 + 1.8 * len(metrics)), layout="constrained")
+    panels = figure.subplots(len(metrics), len(ways), squeeze=False, sharey="row", sharex=True)
+    for metric, line in zip(metrics, panels, strict=True):
+        for ax, way in zip(line, ways, strict=True):
+            _panel(ax, [row for row in rows if row["metric"] == metric], metric, key, way)
+        line[0].set(ylabel=metric.replace("fd", "FD").replace("fid", "FID").replace("-FD", " FD"), yscale="log")
+    for ax, way in zip(panels[0], ways, strict=True):
         ax.set_title(way.title, fontsize=7)
-        if key is not None:
-            ax.set_xlabel(title_of(key))
-    panels[0].set(ylabel=metric.replace("fd-", "FD-").replace("fid", "FID"), yscale="log")
-    handles, labels = panels[0].get_legend_handles_labels()
+    for ax in panels[-1] if key is not None else ():
+        ax.set_xlabel(title_of(key or ""))
+    handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
     return figure
 

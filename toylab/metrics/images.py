@@ -32,6 +32,8 @@ from toylab.metrics.estimate import Estimate
 from toylab.metrics.groups import PAIR, compared, per_member, with_members
 from toylab.randomness import Generators
 
+_LEAST = -600.0  # of log-probabilities: a class that no sample of a split can be adds nothing, not 0 times infinity
+
 FEWEST = 4
 """Groups at least, so that there is a standard error."""
 
@@ -54,11 +56,18 @@ def frechet_features(samples: Tensor, shape: Sequence[int], features: Features, 
 
     so FDs are compared at the same n and N alone. Standard error by the infinitesimal jackknife over samples and
     images: FD changes with a point's weight by the potential φ of the transport between the Gaussians, so that
-    se² = var φ₁(x)/n + var φ₂(y)/N. It is of the value about its own mean, bias included: near the floor the interval
-    holds the floor, not 0.
+    se² = var φ₁(x)/n + var φ₂(y)/N. It is that of the value about its own mean, bias included, a little too wide, and
+    half as wide again at the floor: there the interval holds the floor, not 0 (tests/test_image_metrics.py counts).
     """
     reference = features.of(images, shape)
     return _each(samples, features.of(samples, shape), lambda x: _frechet(x, reference))
+
+
+def frechet_pixels(samples: Tensor, images: Tensor) -> Estimate:
+    """The same distance of the pixels themselves, of samples (M, n, d) and images (N, d): small noise that a classifier
+    does not see is an eigenvalue more in each direction here. For at most some thousand pixels."""
+    reference = images.double()
+    return _each(samples, samples.double(), lambda x: _frechet(x, reference))
 
 
 def kernel_features(
@@ -87,7 +96,7 @@ def inception_score(
     in its logarithm by up to (classes - 1) splits/2n. Images that are all right have that of the real images, not the
     number of classes. Raises BadInput for features without classes, and for fewer than two samples a split.
     """
-    classes = features.log_probabilities_of(samples, shape)
+    classes = features.log_probabilities_of(samples, shape).clamp(min=_LEAST)
     n = classes.shape[-2]
     if not 2 <= splits <= n // 2:
         raise BadInput(f"the inception score takes from 2 splits to half the {n} samples, not {splits}")
