@@ -21,7 +21,7 @@ from toylab.configuration.choices import (
     Spacing,
 )
 from toylab.configuration.layers import assignments, overlay, read, relaid
-from toylab.configuration.settings import Choice, Settings, validate
+from toylab.configuration.settings import Choice, Settings, some_of, validate
 
 __all__ = [
     "AimChoice",
@@ -42,5 +42,6 @@ __all__ = [
     "overlay",
     "read",
     "relaid",
+    "some_of",
     "validate",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.entries import Index
 from toylab.errors import BadInput, one_line, unknown
@@ -106,6 +106,23 @@ class Choice(BaseModel):
         """The definition with these parameters filled in."""
         target = self._definition(self.name)
         return partial(target, **_arguments(target, self.parameters))
+
+
+def some_of(index: Index) -> BeforeValidator:
+    """What a list of names of an index may be: any of them, in the index's order and each once, or "all"."""
+
+    def known(given: Any) -> Any:
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, list) or not names:
+            raise ValueError(f'a list of at least one {index.kind}, or "all"')
+        if names == ["all"]:
+            return list(index)
+        for name in names:
+            if name not in index:
+                raise ValueError(unknown(index.kind, str(name), [*index, "all"]))
+        return [name for name in index if name in names]
+
+    return BeforeValidator(known)
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ against clean images by metrics of an extractor's features, beside references me
     contaminated-samples   the training set as it is trained on
 """
 
-from typing import Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from toylab.configuration import AimChoice, AttackChoice, Corruption, FeatureChoice, ImageSet, NetworkChoice, Settings
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput
 from toylab.experiments.models import FreeMethods, Models
 from toylab.index import IMAGE_METRICS
 
@@ -24,26 +24,13 @@ class ImageEvaluation(Settings):
     """What samples are held against: at most `most` clean images of `split`, by metrics of their features."""
 
     features: FeatureChoice = FeatureChoice.model_validate("digits")
-    metrics: list[str] = Field(list(IMAGE_METRICS), description='names, or "all"')
+    metrics: Annotated[list[str], some_of(IMAGE_METRICS)] = Field(list(IMAGE_METRICS), description='names, or "all"')
     split: str = Field(
         "test", min_length=1, max_length=32, description="of the data set: the clean images compared with"
     )
     most: int = Field(50_000, ge=8, le=1_000_000, description="images on either side of a comparison")
     batch: int = Field(500, ge=1, le=100_000, description="samples drawn at a time")
     kept: int = Field(256, ge=1, le=100_000, description="samples of each seed that are stored")
-
-    @field_validator("metrics", mode="before")
-    @classmethod
-    def _known(cls, given: Any) -> Any:
-        names = [given] if isinstance(given, str) else given
-        if not isinstance(names, list) or not names:
-            raise ValueError('a list of at least one metric, or "all"')
-        if names == ["all"]:
-            return list(IMAGE_METRICS)
-        for name in names:
-            if name not in IMAGE_METRICS:
-                raise ValueError(unknown("image metric", str(name), [*IMAGE_METRICS, "all"]))
-        return [name for name in IMAGE_METRICS if name in names]
 
 
 class ImageAttack(Settings):

@@ -4,13 +4,13 @@ Most experiments are studies and differ in these settings alone. Two neighbours 
 makes laws, sources and streams of the settings, pipeline.py trains, samples and measures.
 """
 
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from toylab.configuration import Contamination, Law, Settings
+from toylab.configuration import Contamination, Law, Settings, some_of
 from toylab.contamination import Contaminated
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput
 from toylab.experiments.models import FreeMethods, Models, Training
 from toylab.index import METRICS
 from toylab.results import ENDLESS
@@ -47,22 +47,10 @@ class Evaluation(Settings):
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
     theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
     ledger: bool = Field(False, description="the error ledger: optima as in theory, and a twin on endless data each")
-    metrics: list[str] = Field(list(CHEAP), description='names, or "all"; those that apply are measured')
+    metrics: Annotated[list[str], some_of(METRICS)] = Field(
+        list(CHEAP), description='names, or "all"; those that apply are measured'
+    )
     references: list[Reference] = Field(list(MEASURED), description="exact scores and samples measured beside methods")
-
-    @field_validator("metrics", mode="before")
-    @classmethod
-    def _known(cls, given: Any) -> Any:
-        """In the index's order, each once."""
-        names = [given] if isinstance(given, str) else given
-        if not isinstance(names, list) or not names:
-            raise ValueError('a list of at least one metric, or "all"')
-        if names == ["all"]:
-            return list(METRICS)
-        for name in names:
-            if name not in METRICS:
-                raise ValueError(unknown("metric", str(name), [*METRICS, "all"]))
-        return [name for name in METRICS if name in names]
 
 
 class Study(Models):
