@@ -47,9 +47,7 @@ class Evaluation(Settings):
     drawn_ratio: float = Field(0.5, gt=0, description="σ/α of the score field drawn")
     theory: bool = Field(False, description="the exact optimum of every objective beside it, in 1-D and 2-D")
     ledger: bool = Field(False, description="the error ledger: optima as in theory, and a twin on endless data each")
-    metrics: Annotated[list[str], some_of(METRICS)] = Field(
-        list(CHEAP), description='names, or "all"; those that apply are measured'
-    )
+    metrics: Annotated[list[str], some_of(METRICS)] = Field(list(CHEAP), description="those that apply are measured")
     references: list[Reference] = Field(list(MEASURED), description="exact scores and samples measured beside methods")
 
 
