@@ -33,7 +33,7 @@ class ImageEvaluation(Settings):
     """What samples are held against: at most `most` clean images of `split`, by metrics of their features."""
 
     features: FeatureChoice = FeatureChoice.model_validate("digits")
-    metrics: Annotated[list[str], some_of(IMAGE_METRICS)] = list(IMAGE_METRICS)
+    metrics: Annotated[list[str], some_of(IMAGE_METRICS)] = Field(list(IMAGE_METRICS))
     split: str = Field("test", min_length=1, max_length=32, description="of the data set, that is compared with")
     most: int = Field(50_000, ge=8, le=1_000_000, description="images on either side of a comparison")
     batch: int = Field(500, ge=1, le=100_000, description="samples drawn at a time")
