@@ -198,7 +198,7 @@ def test_labels_reach_the_oracle_that_asks_and_no_other(name: str):
 
     def first_batch(objective: object) -> Batch:
         sources = [LabelledFinite(seen, 100, g) for g in randomness.streams([0, 1], "data")]
-        return Trainer(network(), sources, objective, Training(steps=1, batch=16), [0, 1])._batch()  # type: ignore[arg-type]
+        return Trainer(network(), sources, objective, Training(steps=1, batch=16), [0, 1])._batch(0)  # type: ignore[arg-type]
 
     b, plain = first_batch(objective), first_batch(Denoising())
     assert (b.noisy is not None) == (name == "ambient")

@@ -48,7 +48,7 @@ class ImageLaboratory(Workshop):
         return self.sources
 
     def _sources(self, corruption: Corruption) -> list[ImageSource]:
-        return [ImageSource(self.trained_on, corruption.build(), seed, self.device) for seed in self.seeds]
+        return [ImageSource(self.trained_on, corruption.build(), seed) for seed in self.seeds]
 
     @cached_property
     def data_std(self) -> Tensor:
