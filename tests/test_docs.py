@@ -1,0 +1,95 @@
+"""Every block of code in README and docs: Python runs, commands exist and mean something."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from toylab import launch
+from toylab.cli.app import app
+from toylab.configuration import assignments
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+
+
+def _of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=_of)
+def test_python_runs_from_top_to_bottom(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """In one namespace a page; what is for Jupyter is tested by the notebooks, what needs azula where that is."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    ran = 0
+    for code in blocks(page, "python"):
+        theirs = "azula" in code or "given = Given(eps, FromFunction(model.schedule))" in code
+        if "%load_ext" in code or (theirs and importlib.util.find_spec("azula") is None):
+            continue
+        exec(compile(code.replace("range(1000)", "range(50)"), _of(page), "exec"), names)
+        ran += 1
+    assert ran
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The toylab commands of a page, as words."""
+    for block in blocks(page, "sh"):
+        joined = re.sub(r"\\\n\s*|\n\s+", " ", block)  # a line that goes on
+        for line in joined.splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part, comments=True)
+                if words and Path(words[0]).name == "toylab":
+                    yield words[1:]
+
+
+COMMANDS = [words for page in PAGES for words in commands(page)]
+
+
+DEAR = "subspace-images"  # its law takes seconds to fit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=[pytest.mark.slow] * (DEAR in text))
+        for text in dict.fromkeys(map(shlex.join, COMMANDS))
+    ],
+)
+def test_commands_are_understood(text: str):
+    """Names, options and values; of `toylab run` also that its settings are valid together."""
+    words = shlex.split(text)
+    command: Any = typer.main.get_command(app)
+    given = command.commands[words[0]].make_context(words[0], list(words[1:])).params
+    if words[0] != "run" or given["config"] or any("mine:" in word or ".weights=" in word for word in words):
+        return
+    methods = given["methods"].split(",") if given["methods"] else None
+    changes = [assignments(given["settings"] or [])] + ([{"seeds": given["seeds"]}] if given["seeds"] else [])
+    assert launch.configure(given["name"], given["preset"], changes=changes, methods=methods)
+
+
+def test_there_are_commands_and_code():
+    assert len(COMMANDS) > 25
+    assert sum(len(blocks(page, "python")) for page in PAGES) > 15
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path):
+    """Every link and reference is there."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True))
+    for name in ("index.html", "concepts/ledger/index.html", "reference/metrics/index.html", "corrections/index.html"):
+        assert (tmp_path / "site" / name).stat().st_size > 5000
+    assert "Tweedie" in (tmp_path / "site/concepts/exact-laws/index.html").read_text(encoding="utf-8")
+    assert "grid_optimum" in (tmp_path / "site/corrections/index.html").read_text(encoding="utf-8")
