@@ -27,7 +27,7 @@ def report(
     shown = page.read(runs)
     command = shlex.join(["toylab", "report", *(each.name for each in shown), "-o", output.name])
     try:
-        write_whole(output, page.document(shown, command))
+        write_whole(output, page.html(shown, command))
     except OSError as error:
         raise BadInput(f"cannot write {output}: {error.strerror}") from None
     typer.echo(output)

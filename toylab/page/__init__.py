@@ -11,7 +11,7 @@ The page is whole without JavaScript: tables, figures and facts are HTML. Script
 with plotly.js, which is in the page, packed; a content security policy lets nothing else run or be loaded.
 """
 
-from toylab.page.document import LIMIT, document
+from toylab.page.document import LIMIT, html
 from toylab.page.reading import read
 
-__all__ = ["LIMIT", "document", "read"]
+__all__ = ["LIMIT", "html", "read"]

@@ -43,7 +43,7 @@ class Part(NamedTuple):
     timings: list[list[str]]
 
 
-def document(shown: Sequence[Shown], command: str) -> str:
+def html(shown: Sequence[Shown], command: str) -> str:
     """The page of one run, or of several compared; command: what made it. Raises BadInput where it would be larger than
     LIMIT, and where the extra `report` is not installed."""
     numbers = charts.data(shown)
