@@ -45,15 +45,15 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: (root / f"{name}.html").as_uri() for name in pages}
 
 
-@pytest.fixture(params=["light", "dark"])
-def shown(browser: Any, addresses: dict[str, str], request: pytest.FixtureRequest) -> Callable[[str, int], Any]:
+@pytest.fixture
+def shown(browser: Any, addresses: dict[str, str]) -> Callable[..., Any]:
     """Open a page at a width, in light or dark, with its charts drawn."""
 
-    def opened(name: str, width: int = 1200) -> Any:
+    def opened(name: str, width: int = 1200, scheme: str = "light") -> Any:
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"features": [{"name": "prefers-color-scheme", "value": request.param}]}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        wished = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wished)
         browser.get(addresses[name])
         browser.execute_async_script(
             "const done = arguments[0], state = document.getElementById('charts-state');"
@@ -69,9 +69,11 @@ def complaints(browser: Any) -> list[str]:
     return [line["message"] for line in browser.get_log("browser")]
 
 
-@pytest.mark.parametrize(("name", "width"), [("one", 1200), ("one", 360), ("two", 360)])
-def test_it_loads_without_complaints_and_fits_the_screen(shown: Callable[..., Any], name: str, width: int):
-    browser = shown(name, width)
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"), [("one", 1200, "dark"), ("one", 360, "light"), ("two", 360, "dark")]
+)
+def test_it_loads_without_complaints_and_fits_the_screen(shown: Callable[..., Any], name: str, width: int, scheme: str):
+    browser = shown(name, width, scheme)
     assert complaints(browser) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     drawn = (
@@ -81,8 +83,7 @@ def test_it_loads_without_complaints_and_fits_the_screen(shown: Callable[..., An
     ground, ink = browser.execute_script(
         "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color].map(c => +c.match(/\\d+/)[0])"
     )
-    dark = browser.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
-    assert ground < 40 < 200 < ink if dark else ink < 40 < 200 < ground
+    assert ground < 40 < 200 < ink if scheme == "dark" else ink < 40 < 200 < ground
 
 
 def test_headings_sort_by_mouse_and_by_keyboard(shown: Callable[..., Any]):
@@ -136,7 +137,7 @@ def test_slider_methods_and_choices_change_what_is_drawn(shown: Callable[..., An
 
 
 def test_it_prints_in_light_with_all_that_was_folded(shown: Callable[..., Any]):
-    browser = shown("one")
+    browser = shown("one", scheme="dark")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
     assert base64.b64decode(printed["data"]).startswith(b"%PDF-")
     ink = browser.execute_script(

@@ -298,7 +298,7 @@ function walks(root) {
   const slider = element("input", { type: "range", min: 0, step: 1, value: 0, id: "level" });
   slider.addEventListener("input", () => show());
   const output = element("output", { htmlFor: "level" });
-  root.querySelector(".controls").append(element("label", { className: "wide" }, element("span", {}, "Noise level, from noise to data: ", output), slider));
+  root.querySelector(".controls").append(element("label", { className: "wide", htmlFor: "level" }, element("span", {}, "Noise level, from noise to data: ", output), slider));
   const nearest = (places, t) => places.reduce((best, place, i) => Math.abs(place - t) < Math.abs(places[best] - t) ? i : best, 0);
 
   function states(walk, name, now) {
