@@ -45,10 +45,10 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_ot():
         "from toylab.cli import main\n"
         "try: main()\n"
         "except SystemExit as stop: assert stop.code == 0\n"
-        "heavy = {'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib', 'submitit', 'duckdb'}\n"
+        "heavy = {'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib', 'submitit', 'duckdb', 'plotly', 'jinja2'}\n"
         "print(heavy & set(sys.modules), file=sys.stderr)"
     )
-    commands = ("run", "sweep", "results", "benchmark", "claims", "figures", "reproduce", "calibrate")
+    commands = ("run", "sweep", "results", "benchmark", "claims", "figures", "reproduce", "calibrate", "report")
     helps = [[command, "--help"] for command in commands]
     for arguments in (["--help"], ["list"], *helps):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from toylab.denoisers import Exact
 from toylab.distributions.named import oblique_plane
-from toylab.experiments.fields import PATHS, STATES, on_grid, paths
+from toylab.experiments.fields import LEVELS, PATHS, STATES, along_paths, on_grid, paths
 from toylab.experiments.laboratory import Laboratory
 from toylab.figures import fields, levels, study
 from toylab.launch import configure
@@ -60,10 +60,24 @@ def test_the_scores_on_the_cut_of_the_plane_are_those_of_the_square_and_its_nois
 
 def test_a_law_without_a_known_subspace_has_neither_fields_nor_paths():
     lab = laboratory("lab", law={"name": "sphere", "dim": 3})
-    assert on_grid(exact(lab), lab) == {}
+    assert on_grid(exact(lab), lab) == along_paths(exact(lab), lab) == {}
     assert paths(exact(lab), lab) == {}
     lab = laboratory("lab", sampler="adaptive", nfe=1000)
     assert paths(exact(lab), lab) == {}
+
+
+@pytest.mark.parametrize("schedule", ["ddpm", "ve"])
+def test_fields_along_paths_are_those_of_the_law_at_levels_the_paths_go_through(schedule: str):
+    """One Gaussian N(0, diag(v)): on the scale of √(α² + σ²), σ · score = -σ √(α² + σ²) u / (α² v + σ²)."""
+    lab = laboratory("lab", law={"name": "gaussian", "dim": 2, "std": 0.9, "condition": 3.0}, schedule=schedule, nfe=60)
+    found = along_paths({"exact-clean": Exact(lab.clean, lab.schedule)}, lab)
+    times, u = found["along/t"], found["along/u"]
+    assert len(times) == LEVELS
+    assert np.isin(times, paths({}, lab)["t"]).all()
+    for t, score in zip(times.tolist(), found["along/score/exact-clean"], strict=True):
+        alpha, sigma = (float(level) for level in lab.schedule(t))
+        want = -sigma * np.hypot(alpha, sigma) * u / (alpha**2 * np.array([0.81, 0.09]) + sigma**2)
+        assert score == pytest.approx(want, abs=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["ddpm", "ve"])

@@ -12,7 +12,7 @@ ROOMS = [
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
     "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
     "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments", "evaluation",
-    "figures", "launch", "sweeping", "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
+    "figures", "page", "launch", "sweeping", "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -46,13 +46,22 @@ class Training(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A method's paired difference to ddpm in one metric, and its p-value adjusted for all in the table; NaN where
-    seeds do not differ or are too few."""
+    """A method's paired difference, to ddpm or to itself in another run, in one metric, and its p-value, adjusted for
+    all in the table; NaN where seeds do not differ or are too few."""
 
     key: Key
     column: Column
     difference: Interval
     p: float
+
+    @classmethod
+    def of(cls, key: Key, column: Column, gaps: Sequence[float]) -> "Comparison":
+        """That of differences, one a seed, not adjusted."""
+        return cls(key, column, Interval.of(gaps), p_value(gaps) if _vary(gaps) else math.nan)
+
+    def __str__(self) -> str:
+        p = "" if math.isnan(self.p) else " (p < 0.001)" if self.p < 0.001 else f" (p {self.p:.2g})"
+        return str(self.difference) + p
 
 
 def trainings(rows: Sequence[Row]) -> dict[Key, Training]:
@@ -93,8 +102,13 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
         for column in SUMMARY:
             ours, plain = (by_seed(r, m, column.metric, column.against) for r, m in ((own, key[1]), (base, BASELINE)))
             if ours and plain:
-                gaps = [a - b for a, b in zip(ours, plain, strict=True)]
-                found.append(Comparison(key, column, Interval.of(gaps), p_value(gaps) if _vary(gaps) else math.nan))
+                found.append(Comparison.of(key, column, [a - b for a, b in zip(ours, plain, strict=True)]))
+    return adjusted(found)
+
+
+def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons with their p-values adjusted (Holm) for all of them."""
+    found = list(found)
     tested = [index for index, comparison in enumerate(found) if not math.isnan(comparison.p)]
     for index, p in zip(tested, holm([found[index].p for index in tested]), strict=True):
         found[index] = found[index]._replace(p=p)
@@ -116,7 +130,9 @@ def compared(rows: Sequence[Row]) -> list[list[str]]:
         training = done.get((cell, method))
         mark = "" if training is None or training.is_done else f" {DAGGER}"
         last = ["-", "-"] if training is None else [f"{training.learning:.2g}", f"{training.effect:.2g}"]
-        body.append([method + mark, *(v or "-" for v in cell), *(_text(own.get(column)) for column in columns), *last])
+        body.append(
+            [method + mark, *(v or "-" for v in cell), *(str(own.get(column, "-")) for column in columns), *last]
+        )
     return [["method", *short(keys), *(c.heading for c in columns), "learning error", "effect on ε"], *body]
 
 
@@ -137,10 +153,3 @@ def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Key, list[Row], list[Row]]]:
 def _vary(gaps: Sequence[float]) -> bool:
     """By more than rounding."""
     return len(gaps) > 1 and max(gaps) - min(gaps) > _ROUNDING * max(map(abs, gaps))
-
-
-def _text(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return "-"
-    p = comparison.p
-    return str(comparison.difference) + ("" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p {p:.2g})")

@@ -7,7 +7,8 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     results.csv        one row a measurement (see results.py)
     timings.csv        seconds of each part and dates, a row each time it ran; part `run`: of the whole
     samples.npz        samples of every method, (seeds, n, d)
-    fields.npz         density and score fields on a grid, where the law can be drawn (experiments/fields.py)
+    fields.npz         density and score fields on a grid, where the law can be drawn (experiments/fields.py),
+                       and score fields along the paths of samples
     trajectories.npz   the states that some samples of every method went through, likewise
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
     checkpoints/NAME/*         the state of a training under way (checkpoints.py)

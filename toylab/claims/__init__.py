@@ -10,12 +10,12 @@ No verdict is written down anywhere: it follows from rows and from the claim's c
 """
 
 from toylab.claims.comparisons import Comparison, Keeps, Less, More, Within
-from toylab.claims.judging import Claim, Judgement, Results, Verdict, judge
+from toylab.claims.judging import Claim, Judgement, OfRun, Results, Verdict, judge
 from toylab.claims.measure import Measure, Missing
 from toylab.claims.paper import CLAIMS
 from toylab.claims.table import markdown, table
 
 __all__ = [
-    "CLAIMS", "Claim", "Comparison", "Judgement", "Keeps", "Less", "Measure", "Missing", "More", "Results", "Verdict",
-    "Within", "judge", "markdown", "table",
+    "CLAIMS", "Claim", "Comparison", "Judgement", "Keeps", "Less", "Measure", "Missing", "More", "OfRun",
+    "Results", "Verdict", "Within", "judge", "markdown", "table",
 ]  # fmt: skip

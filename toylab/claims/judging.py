@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
@@ -54,6 +54,25 @@ class Judgement(NamedTuple):
     reason: str = ""
 
 
+class Source(Protocol):
+    """Where rows are."""
+
+    def of(self, experiment: str) -> list[Row]:
+        """The rows of an experiment's default run. Raises Missing where there is none."""
+
+
+class OfRun(NamedTuple):
+    """The rows of one run, which may be of any preset."""
+
+    rows: list[Row]
+
+    def of(self, experiment: str) -> list[Row]:
+        """These. Raises Missing where they are not of the experiment's default run."""
+        if not _is_default(self.rows) or self.rows[0]["experiment"] != experiment:
+            raise Missing(f"this run is not of {experiment}'s preset {PRESET} as it stands")
+        return self.rows
+
+
 @dataclass(frozen=True)
 class Results:
     """Where rows are: in ROOT/NAME/results.csv, or in finished run folders ROOT/NAME-default-... Raises BadInput for a
@@ -95,7 +114,7 @@ class Results:
         return {name: [folder for _, folder in sorted(found, reverse=True)] for name, found in dated.items()}
 
 
-def judge(claim: Claim, results: Results) -> Judgement:
+def judge(claim: Claim, results: Source) -> Judgement:
     """The verdict on a claim. A comparison passes where its p-value, corrected by Holm for those of the claim, is at
     most 5 %; what the rows do not have leaves the claim untested."""
     try:

@@ -11,9 +11,12 @@ from toylab.cli.app import app
 from toylab.errors import BadInput
 
 # what a module's commands do is imported when they are called: --help loads neither torch nor pandas
-from toylab.cli import catalogue, running, sweeping, benchmarking, reading, drawing, calibrating  # isort: skip  # in the order of --help
+from toylab.cli import catalogue, running, sweeping, benchmarking, reading, reporting, drawing, calibrating  # isort: skip  # in the order of --help
 
-__all__ = ["app", "benchmarking", "calibrating", "catalogue", "drawing", "main", "reading", "running", "sweeping"]
+__all__ = [
+    "app", "benchmarking", "calibrating", "catalogue", "drawing", "main", "reading", "reporting",
+    "running", "sweeping",
+]  # fmt: skip
 
 # typer carries a click of its own in new releases and uses the package of that name in old ones
 (_UsageError,) = (c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -22,6 +22,11 @@ FINE, COARSE = 201, 21
 """Points an axis: of densities and curves, and of arrows."""
 PATHS, STATES = 30, 101
 """How many paths are stored, and at most so many states of each."""
+LEVELS, SPARSE = 21, 15
+"""At most so many noise levels of fields along the paths, and points an axis of each."""
+
+_PRIOR = 3.0
+"""Half-width of what holds nearly all of the prior, on the scale of paths."""
 
 
 class Cut(NamedTuple):
@@ -115,6 +120,33 @@ def paths(denoisers: Mapping[str, Denoiser], lab: Laboratory) -> dict[str, np.nd
         path = torch.stack([cut.coordinates((states[k][0] / scales[k]).double()) for k in kept], 1)
         stored[name] = path.float().cpu().numpy()
     return stored
+
+
+@torch.no_grad()
+def along_paths(denoisers: Mapping[str, Denoiser], lab: Laboratory) -> dict[str, np.ndarray]:
+    """Scores of the first seed at noise levels that paths go through, on their scale; empty where there are no paths.
+
+    along/t (l,) from t_max down; along/u (m, k) coordinates in the cut of x_t/√(α² + σ²); along/score/NAME (l, m, k),
+    the score there in units of 1/σ.
+    """
+    study, cut = lab.study, Cut.of(lab.clean)
+    walk = study.sampler.bind()
+    if cut is None or cost(walk) is None:
+        return {}
+    cut = cut.to(lab.exact_device)
+    times = grid(lab.schedule, steps(walk, study.nfe) + 1, study.spacing.bind())
+    times = times[torch.linspace(0, len(times) - 1, min(len(times), LEVELS)).round().long()]
+    half = max(_half_width(lab.clean, cut), _PRIOR)
+    u = _grid(torch.linspace(-half, half, SPARSE, dtype=torch.float64, device=lab.exact_device), len(cut.axes))
+    stored = {"along/t": times, "along/u": u}
+    for name, denoiser in denoisers.items():
+        levels = []
+        for t in times.tolist():
+            x = float(torch.hypot(*(torch.as_tensor(level) for level in lab.schedule(t)))) * cut.place(u)
+            eps = denoiser.eps(x.expand(len(lab.seeds), *x.shape), t)[0]
+            levels.append(-eps @ cut.axes.mT.to(eps))
+        stored[f"along/score/{name}"] = torch.stack(levels).float()
+    return {name: tensor.cpu().numpy() for name, tensor in stored.items()}
 
 
 def _grid(axis: Tensor, dim: int) -> Tensor:

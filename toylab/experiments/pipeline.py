@@ -95,7 +95,7 @@ def measured(
     yield work.at("writing")
     folder.write_arrays("samples.npz", {source.name: x for source, (_, x) in zip(sources, results, strict=True)})
     denoisers = {source.name: source.denoiser for source in sources if source.denoiser is not None}
-    folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab))
+    folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab) | fields.along_paths(denoisers, lab))
     folder.write_arrays("trajectories.npz", fields.paths(denoisers, lab))
     return [row for rows, _ in results for row in rows]
 
