@@ -125,7 +125,9 @@ def _curves(numbers: Sequence[tuple[Shown, _Key, list[Row]]], by_ratio: bool) ->
             over, places = (_RATIO, {_ratio(each, key.t): rows}) if by_ratio else (_LEVEL, {float(key.t): rows})
         else:
             counts = dict.fromkeys(row["nfe"] for row in rows if row["nfe"])
-            over, places = _STEPS, {float(nfe): [row for row in rows if row["nfe"] == nfe] for nfe in counts}
+            over, places = _STEPS, {}
+            for nfe in counts:
+                places[float(nfe)] = [row for row in rows if row["nfe"] == nfe]
             if len(places) < 2:
                 continue
         curve = found.setdefault((key.metric, key.against, over), {}).setdefault((each.label, key.method, key.cell), [])
