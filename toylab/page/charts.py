@@ -122,7 +122,8 @@ def _curves(numbers: Sequence[tuple[Shown, _Key, list[Row]]], by_ratio: bool) ->
     places: dict[float | None, list[Row]]
     for each, key, rows in numbers:
         if key.t:
-            over, places = (_RATIO, {_ratio(each, key.t): rows}) if by_ratio else (_LEVEL, {float(key.t): rows})
+            over, place = (_RATIO, _ratio(each, key.t)) if by_ratio else (_LEVEL, float(key.t))
+            places = {place: rows}
         else:
             counts = dict.fromkeys(row["nfe"] for row in rows if row["nfe"])
             over, places = _STEPS, {}
