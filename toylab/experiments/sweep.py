@@ -20,7 +20,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import torch
@@ -176,7 +175,7 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
         measured = yield from kind.run(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
     found: list[Measurement] = []
-    trained: dict[str, Path] = {}
+    trained: dict[str, tuple[Run, str]] = {}
     shares, before = [kind.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
@@ -191,24 +190,24 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
 
 
 def _filled(
-    cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, Path]
+    cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, tuple[Run, str]]
 ) -> Generator[Progress, None, None]:
     """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
     what the training depends on; those of this cell are added."""
-    weights = {
-        _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in cell.study.trainings
-    }
-    if folder.finished is None:
+    weights = {_training_key(cell.study, name): f"weights/{name}.safetensors" for name in cell.study.trainings}
+    if not folder.is_done:
+        folder.reopen(folder.damaged())
         names = {key: sweep.config[key] for key in ("experiment", "preset")}
         folder.write_json("config.json", {**names, **cell.study.model_dump(mode="json"), "grid": {}})
         folder.write_json("environment.json", sweep.environment)
-        for key, path in weights.items():
+        for key, name in weights.items():
             if key in trained:
-                folder.write(f"weights/{path.name}", trained[key].read_bytes())
+                earlier, there = trained[key]
+                folder.write(name, earlier.read(there))
         measured = yield from carried_out(cell.study, folder)
         folder.write("results.csv", to_csv(measured, names, cell.at))
         folder.finish()
-    trained |= weights
+    trained |= {key: (folder, name) for key, name in weights.items()}
 
 
 def _training_key(of: Models, name: str) -> str:

@@ -113,7 +113,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]], workers: int, stop: threading
 def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: threading.Event) -> Iterator[int]:
     """Do one training from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoints = f"weights/{name}.safetensors", Checkpoints(folder, name)
-    if not (folder.path / weights).exists():
+    if not folder.has(weights):
         objective = training.method.build()
         sources = lab.sources_for(objective, training.endless)
         recipe = lab.models.training.model_copy(update={"steps": training.steps})
