@@ -117,6 +117,8 @@ class Run:
             raise BadInput(unknown("method", method, self.methods))
         if seed not in self.seeds:
             raise BadInput(unknown("seed", str(seed), map(str, self.seeds)))
+        if seed in (failed := self.diverged(method)):
+            raise BadInput(f"{method} of seed {seed} diverged in step {failed[seed]}: there is no model to use")
         member = self.seeds.index(seed)
         stored = self.load_tensors(f"weights/{method}.safetensors")
         weights = {name: tensor[member : member + 1] for name, tensor in stored.items()}
@@ -125,6 +127,17 @@ class Run:
         denoiser = Learned(chosen.build(networks.shape_of(weights)), schedule, self.config["parametrization"])
         denoiser.load_state_dict(weights)
         return denoiser.requires_grad_(False).eval()
+
+    def diverged(self, method: str) -> dict[int, int]:
+        """The seeds of which training diverged, and the step in which it did, as its weights say. Raises BadInput."""
+        name = f"weights/{method}.safetensors"
+        content = self.read(name)
+        try:
+            head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            said = json.loads(head.get("__metadata__", {}).get(results.DIVERGED, "{}"))
+            return {int(seed): int(step) for seed, step in said.items()}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise BadInput(f"{self.path / name} is no safetensors file of a training") from None
 
     def load_tensors(self, name: str) -> dict[str, Tensor]:
         """Named tensors of a safetensors file. Raises BadInput where it is none."""
@@ -177,9 +190,9 @@ class Run:
         """Write a table as indented JSON."""
         self.write(name, as_json(content))
 
-    def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write named tensors as safetensors."""
-        self.write(name, as_safetensors(tensors))
+    def write_tensors(self, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+        """Write named tensors as safetensors; about: what its head says of them."""
+        self.write(name, as_safetensors(tensors, about))
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write named arrays as .npz."""
@@ -235,9 +248,10 @@ class Read(Run):
         pass
 
 
-def as_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+def as_safetensors(tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> bytes:
     """The content of a safetensors file."""
-    return save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+    metadata = None if about is None else dict(about)
+    return save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata)
 
 
 def _now() -> str:
