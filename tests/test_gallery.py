@@ -142,6 +142,7 @@ def test_runs_of_other_sources_are_drawn_if_asked_for(
     config = json.loads((run / "config.json").read_text())
     del config["spacing"]
     (run / "config.json").write_text(json.dumps(config))
+    (run / "finished.json").write_text('{"date": "2000-01-01", "version": "0"}')  # of before there were checksums
     (run / "timings.csv").write_text("date,method,part,seconds\n,,run,4000.0\n,ddpm,training,1.0\n")
     monkeypatch.setattr(environment, "sources_hash", lambda: "other")
     (exhibit,) = gallery.exhibits((), "default", tmp_path / "runs")

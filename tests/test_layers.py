@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
-    "__init__", "errors", "files", "parallel", "process", "environment", "outside", "entries", "index",
+    "__init__", "errors", "files", "checksums", "parallel", "process", "environment", "outside", "entries", "index",
     "configuration", "randomness", "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
     "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",

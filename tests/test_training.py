@@ -136,9 +136,10 @@ def gradient_norms(t: Trainer) -> list[torch.Tensor]:
     norms = []
     original = t._clip
 
-    def spy() -> None:
-        original()
+    def spy() -> torch.Tensor:
+        before = original()
         norms.append(sum(p.grad.flatten(1).square().sum(1) for p in t._parameters).sqrt())
+        return before
 
     t._clip = spy  # type: ignore[method-assign]
     run(t)

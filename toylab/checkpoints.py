@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from safetensors.torch import load
 from torch import Tensor
 
+from toylab.files import write_json, write_whole
 from toylab.runs import Run, as_safetensors
 
 KEPT = 2
@@ -44,9 +45,10 @@ class Checkpoints:
     def save(self, state: Mapping[str, Tensor], step: int, loss: float) -> None:
         """Write one, then remove those that are neither among the last nor the best. loss: NaN is never the best."""
         content = as_safetensors(state)
-        self._run.write(self._tensors(step), content)
-        about = {"step": step, "loss": loss if math.isfinite(loss) else None}
-        self._run.write_json(self._about(step), {**about, "sha256": hashlib.sha256(content).hexdigest()})
+        write_whole(self._run.path / self._tensors(step), content)
+        finite = loss if math.isfinite(loss) else None
+        about = {"step": step, "loss": finite, "sha256": hashlib.sha256(content).hexdigest()}
+        write_json(self._run.path / self._about(step), about)
         known = self.known()
         last = sorted(known, key=lambda one: one.step)[-self._kept :]
         for one in known:

@@ -8,6 +8,10 @@ class BadInput(ValueError):
     """The caller asked for something impossible; the message is one line that says what is allowed."""
 
 
+class Unable(RuntimeError):
+    """What was asked for is possible, but not now and here; the message is one line that says why."""
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     """The one line for a name nobody knows: the nearest one, then all that are allowed."""
     allowed = list(allowed)

@@ -27,9 +27,10 @@ from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.measuring import Bench, Subject, measure
 from toylab.experiments.study import CHEAP, Study
 from toylab.experiments.sweep import Sweep
+from toylab.experiments.trainings import marked, without
 from toylab.index import METRICS
 from toylab.objectives import Objective
-from toylab.results import Measurement, Row, from_csv, markdown, summary, to_csv
+from toylab.results import Measurement, Row, footnote, from_csv, markdown, summary, to_csv
 from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
 from toylab.statistics import NORMAL, Interval
 from toylab.training import Trainer
@@ -119,10 +120,13 @@ class Trial:
         return from_csv(to_csv(self.rows, {}, {}))
 
     def __str__(self) -> str:
-        return "\n".join([_aligned(self.table()), judgement.footnote(self._as_read)]).rstrip()
+        return "\n".join(filter(None, [_aligned(self.table()), *self._footnotes()]))
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join([markdown(self.table()), judgement.footnote(self._as_read)])
+        return "\n\n".join(filter(None, [markdown(self.table()), *self._footnotes()]))
+
+    def _footnotes(self) -> list[str]:
+        return [footnote(self._as_read), judgement.footnote(self._as_read)]
 
 
 def trial(
@@ -147,18 +151,20 @@ def trial(
     lab = Laboratory(study, torch.device(device))
     lab.rehearse()
     found: list[tuple[str, Denoiser]] = []
+    failed: dict[str, dict[int, int]] = {}
     for name, objective in {**named, **own}.items():
         recipe = study.training.model_copy(update={"steps": study.steps_of(name)})
         trainer = Trainer(lab.denoiser(), lab.sources_for(objective), objective, recipe, lab.seeds)
         for _ in watched(trainer):
             pass
-        found.append((name, trainer.ema.to(lab.exact_device).eval()))
+        failed[name] = trainer.diverged()
+        found.append((name, without(failed[name], trainer.ema.to(lab.exact_device)).eval()))
     found += [(f"exact-{name}", Exact(law, lab.schedule)) for name, law in lab.bench.laws.items()]
     subjects = [Subject(name, of, *_of_study(lab, of)) for name, of in found]
     subjects += [
         Subject(f"{name}-samples", None, lab.exact_samples(law), "", 0) for name, law in lab.bench.laws.items()
     ]
-    return Trial([row for subject in subjects for row in measure(subject, lab.bench)])
+    return Trial(marked((row for subject in subjects for row in measure(subject, lab.bench)), lab.seeds, failed))
 
 
 def _of_study(lab: Laboratory, denoiser: Denoiser) -> tuple[Tensor, str, int]:

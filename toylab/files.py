@@ -1,18 +1,64 @@
-"""Writing files so that whoever reads them finds them whole or not at all."""
+"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time."""
 
+import io
+import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from toylab.errors import Unable
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8, and the folders it is in: a temporary file of this process, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file, text as UTF-8, and the folders it is in: a temporary file of this process, fsync, rename.
+
+    Raises OSError, which names the file, where it cannot be written; what was there before then is as it was.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a table as indented JSON, whole or not at all. Raises OSError."""
+    write_whole(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """A table as indented JSON."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+@contextmanager
+def held(path: Path, doing: str, patience: float = 0.0) -> Iterator[None]:
+    """A lock that one process holds at a time, until it leaves or ends in whatever way; the file stays.
+
+    doing: what another holder is at, for the message; patience: seconds to wait for it. Raises Unable where another
+    holds it, OSError where the file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with io.FileIO(path, "a"):  # says why where it cannot be, which the lock does not
+        pass
+    lock = FileLock(path, timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Unable(f"another process is {doing}: let it end, then repeat this command") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -10,7 +10,6 @@ follow the present code of figures, and numbers that of the run.
 
 import contextlib
 import inspect
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import torch
 
 from toylab import figures, runs
 from toylab.errors import BadInput, one_line, unknown
+from toylab.files import write_whole
 from toylab.index import EXPERIMENTS
 from toylab.launch import Configured, Launch, configure, device_of, estimate, prepare
 from toylab.runs import Run
@@ -51,8 +51,8 @@ class Exhibit:
         found = []
         for mark in self.root.glob(f"{name}-{preset}-*/finished.json"):
             run = Run(mark.parent)
-            with contextlib.suppress(BadInput):  # of another experiment, or of settings that are no more
-                if configure(name, None, run.path / "config.json").config == self.configured.config:
+            with contextlib.suppress(BadInput):  # of another experiment, of settings that are no more, or damaged
+                if run.is_done and configure(name, None, run.path / "config.json").config == self.configured.config:
                     found.append(((run.finished or {})["date"], run.path))
         return Run(max(found)[1]) if found else None
 
@@ -66,14 +66,14 @@ class Exhibit:
     def state(self) -> str:
         """What there is of its run."""
         if self.run is not None:
-            return f"finished {self.run.finished['date'][:10]}" if self.run.finished else "begun"
+            return f"finished {(self.run.finished or {})['date'][:10]}" if self.run.is_done else "begun"
         return "missing" if self.before is None else "finished by other sources; --redraw draws it"
 
     @cached_property
     def seconds(self) -> float | None:
         """What it will take, about: as long as the same run took before, or else its work at the speed of a few steps
         of training, tried now. None where there is neither."""
-        if self.run is not None and self.run.finished:
+        if self.run is not None and self.run.is_done:
             return LEAST
         whole = None if self.before is None else self.before.seconds
         if whole is None:
@@ -118,7 +118,7 @@ def hang(run: Run, exhibit: Exhibit, out: Path) -> list[Path]:
             if path.suffix in (".png", ".svg") and path not in made:
                 path.unlink()
         for name in COPIED:
-            shutil.copyfile(run.path / name, folder / name)
+            write_whole(folder / name, run.read(name))
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {one_line(error)}") from None
     return made
@@ -134,7 +134,7 @@ def write_readme(out: Path) -> Path:
         if before.count(BEGIN) != 1 or before.count(END) != 1:
             raise BadInput(f"{path} needs the lines {BEGIN} and {END}, once each: what is made stands between them")
         head, tail = before.split(BEGIN)[0], before.split(END)[1]
-        path.write_text(f"{head}{BEGIN}\n{_table(out)}\n{END}{tail}", encoding="utf-8")
+        write_whole(path, f"{head}{BEGIN}\n{_table(out)}\n{END}{tail}")
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror}") from None
     return path

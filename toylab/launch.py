@@ -9,6 +9,7 @@ launch.folder.results
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 
 from toylab import figures, index, outside, parallel, runs
 from toylab.configuration import read
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, Unable, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
 from toylab.experiments.models import Models
 from toylab.experiments.rehearsal import workshop
@@ -51,18 +52,39 @@ class Launch:
     device: torch.device
 
     def carry_out(self) -> Iterator[Progress]:
-        """Run the experiment, draw its figures and mark the folder as finished."""
+        """Run the experiment, draw its figures and mark the folder as finished; nothing where it has been finished in
+        the meantime. Raises Unable where another process is at work in the folder, OSError where it cannot be written.
+        """
         experiment, start = self.configured.experiment, time.perf_counter()
-        if parallel.here().rank and experiment.train:
-            yield from experiment.train(self.configured.settings, self.folder, self.device)
-            parallel.part()
-            return
-        try:
-            yield from experiment.run(self.configured.settings, self.folder, self.device)
-            figures.draw(self.folder, experiment.figures)
-        finally:
-            self.folder.time("", runs.WHOLE, time.perf_counter() - start)
-        self.folder.finish()
+        with self._alone() as is_done:
+            if is_done:
+                return
+            if parallel.here().rank and experiment.train:
+                yield from experiment.train(self.configured.settings, self.folder, self.device)
+                parallel.part()
+                return
+            try:
+                yield from experiment.run(self.configured.settings, self.folder, self.device)
+                figures.draw(self.folder, experiment.figures)
+            finally:
+                self.folder.time("", runs.WHOLE, time.perf_counter() - start)
+            self.folder.finish()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether the run is finished, while no other process is at work on it: the first of several asks for all."""
+        company = parallel.here()
+        with ExitStack() as stack:
+            error: Exception | None = None
+            if company.rank == 0:
+                try:
+                    stack.enter_context(self.folder.held())
+                except (Unable, OSError) as raised:
+                    error = raised
+            error = company.told(error)
+            if error is not None:
+                raise error
+            yield company.told(company.rank == 0 and self.folder.is_done)
 
 
 def configure(
@@ -120,7 +142,7 @@ def prepare(configured: Configured, device: str = "auto", root: Path = Path("run
 def finished(configured: Configured, device: str = "auto", root: Path = Path("runs")) -> Run | None:
     """Its finished run, if there is one. Raises BadInput."""
     found = runs.find(root, configured.config, device_of(device))
-    return found if found is not None and found.finished else None
+    return found if found is not None and found.is_done else None
 
 
 def estimate(configured: Configured, device: torch.device) -> float | None:

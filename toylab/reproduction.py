@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toylab.errors import BadInput, one_line
+from toylab.errors import BadInput
 from toylab.launch import Configured, configure
 from toylab.results import Row
-from toylab.runs import Run
+from toylab.runs import Run, readable
 from toylab.statistics import Interval
 
 ROUNDING = 1e-9
@@ -48,18 +48,16 @@ def configured_as(path: Path) -> Configured:
     for name in ("config.json", "results.csv"):
         if not (path / name).is_file():
             raise BadInput(f"{path} has no {name}: give a finished run's folder, or one of the figures")
-    try:
+    with readable(path):
         run = Run(path)
         name, rows = str(run.config["experiment"]), run.rows
         _values(rows, _keys(rows))
-    except (OSError, ValueError, LookupError) as error:
-        raise BadInput(f"{path} has no run that can be read: {one_line(error)}") from None
     return configure(name, file=path / "config.json")
 
 
 def compare(before: Run, after: Run) -> Outcome:
     """Of a run and its repetition. What only the repetition measured is no gap."""
-    same = (before.path / "results.csv").read_bytes() == (after.path / "results.csv").read_bytes()
+    same = before.read("results.csv") == after.read("results.csv")
     keys = _keys(before.rows)
     old, new = _values(before.rows, keys), _values(after.rows, keys)
     gaps = [] if same else [gap for measure in old if (gap := _gap(measure, old, new)) is not None]

@@ -5,15 +5,17 @@ noise level (empty: averaged over log-SNR, or no noise level at all), nfe the st
 and `budget` (in units of noise) say under which attack on the sampling trajectory a number was measured, and are empty
 elsewhere. A `set.KEY` column stands for every configuration key that differs from the preset, and for every key that
 a sweep goes over; there it is empty in the rows of what does not depend on the key.
+
+What is not finite is never left out of a mean: of a method with a member that diverged every mean over seeds is NaN,
+the rows of the other members are there, and the row `diverged-in-step` says which member it was.
 """
 
 import csv
 import io
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from toylab.statistics import Interval
+from toylab.statistics import Interval, mean
 
 COLUMNS = (
     "experiment", "preset", "method", "seed", "metric", "against", "sampler", "t", "nfe", "attack", "place", "budget",
@@ -28,6 +30,9 @@ ENDLESS = "endless-"
 
 REFERENCES = ("exact-", "clean-", "contaminated-", "optimum-", "implied-", ENDLESS)
 """How the names of references begin, which no method's may."""
+
+DIVERGED = "diverged-in-step"
+"""The metric of a row that says that a member diverged, and in which step."""
 
 Row = dict[str, str]
 
@@ -227,7 +232,16 @@ def of_seeds(
             steps = row["nfe"] if steps is None else steps
             if row["nfe"] == steps:
                 found.setdefault(int(row["seed"]), []).append(float(row["value"]))
-    return {seed: math.fsum(values) / len(values) for seed, values in sorted(found.items())}
+    return {seed: mean(values) for seed, values in sorted(found.items())}
+
+
+def footnote(rows: Sequence[Row]) -> str:
+    """Who diverged, and in which step; empty where nobody did."""
+    failed = [
+        f"{row['method']}, seed {row['seed']}, in step {float(row['value']):.0f}"
+        for row in rows if row["metric"] == DIVERGED
+    ]  # fmt: skip
+    return f"nan: no mean leaves out what diverged: {'; '.join(failed)}" if failed else ""
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:

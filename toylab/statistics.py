@@ -23,9 +23,8 @@ class Interval(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         """The interval of one number a seed."""
-        n = len(values)
-        mean = math.fsum(values) / n
-        return cls(mean, math.nan if n == 1 else student(n) * _std(values, mean) / math.sqrt(n))
+        n, centre = len(values), mean(values)
+        return cls(centre, math.nan if n == 1 else student(n) * _std(values, centre) / math.sqrt(n))
 
     def __str__(self) -> str:
         if math.isnan(self.mean):
@@ -36,6 +35,11 @@ class Interval(NamedTuple):
     def within(self, low: float, high: float) -> bool:
         """Whether all of it lies between low and high; never where it is NaN."""
         return low <= self.mean - self.half and self.mean + self.half <= high
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean, rounded once; NaN as soon as one is NaN, and for infinities of either sign, or beyond all numbers."""
+    return _sum(values) / len(values)
 
 
 def decimals(interval: Interval) -> int:
@@ -59,18 +63,18 @@ def share_of_effect(variant: Sequence[float], full: Sequence[float], base: Seque
     gap = [v - f for v, f in zip(variant, full, strict=True)]
     effect = [f - b for f, b in zip(full, base, strict=True)]
     share = ratio(gap, effect)
-    return Interval(math.copysign(1, math.fsum(effect)) * share.mean, share.half)
+    return Interval(math.copysign(1, mean(effect)) * share.mean, share.half)
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
     """mean(numerators)/mean(denominators), one of each a seed, the interval by the delta method: the uncertainty of
     either, and what they share, is in it. NaN where the denominators' mean is 0."""
-    n, size = len(numerators), math.fsum(denominators) / len(denominators)
+    n, size = len(numerators), mean(denominators)
     if size == 0:
         return Interval(math.nan, math.nan)
-    value = math.fsum(numerators) / n / size
+    value = mean(numerators) / size
     residual = [a - value * b for a, b in zip(numerators, denominators, strict=True)]
-    half = math.nan if n == 1 else student(n) * _std(residual, math.fsum(residual) / n) / math.sqrt(n) / abs(size)
+    half = math.nan if n == 1 else student(n) * _std(residual, mean(residual)) / math.sqrt(n) / abs(size)
     return Interval(value, half)
 
 
@@ -98,5 +102,13 @@ def student(n: int) -> float:
     return float(t.ppf((1 + LEVEL) / 2, n - 1))
 
 
-def _std(values: Sequence[float], mean: float) -> float:
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+def _std(values: Sequence[float], centre: float) -> float:
+    squares = [(v - centre) * (v - centre) for v in values]  # ** raises where * is infinite
+    return math.sqrt(_sum(squares) / (len(values) - 1))
+
+
+def _sum(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # beyond all numbers, or infinities of either sign
+        return math.nan

@@ -2,7 +2,8 @@
 
 The trainer is a generator: it yields after every step, so that logging, early stopping and checkpoints belong
 to the caller, and nothing in the loop waits for the device. M members train as one: the loss is their sum,
-gradients are clipped per member, and each member draws from streams of its own.
+gradients are clipped per member, and each member draws from streams of its own. So one that diverges, where loss,
+gradient or weights are not finite any more, leaves the others as they are.
 """
 
 import copy
@@ -127,6 +128,7 @@ class Trainer:
             for purpose, place in places.items()
             for part in self._parts
         }
+        self._sound = torch.zeros(len(seeds), dtype=torch.int64, device=device)  # steps before the first that was not
         self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
@@ -138,7 +140,8 @@ class Trainer:
             batches = [self._batch(part) for part in self._parts]
             loss = torch.stack([self._backward(*given) for given in zip(self._parts, batches, strict=True)]).mean(0)
             self._lend(batches)
-            self._clip()
+            norm = self._clip()
+            self._sound += (self._sound == self.step) & (loss + norm).isfinite()
             self._descend()
             self._average()
             self.step += 1
@@ -195,7 +198,8 @@ class Trainer:
             for gradient, lent in zip(gradients, self._lent, strict=True):
                 gradient.add_(lent)
 
-    def _clip(self) -> None:
+    def _clip(self) -> Tensor:
+        """Clip the gradient of each member; returns the norms (M,) that they had."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]), dim=0
@@ -203,6 +207,7 @@ class Trainer:
         factor = (self.settings.clip / (norm + 1e-12)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+        return norm
 
     @torch.no_grad()
     def _descend(self) -> None:
@@ -220,12 +225,20 @@ class Trainer:
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
 
+    def diverged(self) -> dict[int, int]:
+        """Members whose loss, gradient or weights were not finite, and the step, from 1, in which that was first so;
+        weights are looked at now. Waits for the device."""
+        weights = [p.flatten(1).isfinite().all(1) for p in (*self._parameters, *self._averages)]
+        finite = torch.stack(weights).all(0).tolist()
+        found = enumerate(zip(self._sound.tolist(), finite, strict=True))
+        return {m: min(sound + 1, self.step) for m, (sound, ok) in found if sound < self.step or not ok}
+
     # -- checkpoints: tensors only, so that nothing is ever unpickled ------------------------------------
 
     def state(self) -> dict[str, Tensor]:
         """All that the rest of the training depends on, as named tensors: the same whatever the number of processes,
         which all have to ask for it."""
-        state = {"step": torch.tensor(self.step)}
+        state = {"step": torch.tensor(self.step), "sound": self._sound}
         for name, tensor in self.denoiser.state_dict().items():
             state[f"raw.{name}"] = tensor
         for name, tensor in self.ema.state_dict().items():
@@ -249,6 +262,7 @@ class Trainer:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`, bit for bit on the same machine."""
         self.step = int(state["step"])
+        self._sound.copy_(state["sound"])
         self.denoiser.load_state_dict(_under("raw.", state))
         self.ema.load_state_dict(_under("ema.", state))
         optimizer = self._optimizer.state_dict()

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
 from toylab.errors import BadInput
-from toylab.results import Row, from_csv
+from toylab.results import Row
+from toylab.runs import Run, readable
 from toylab.statistics import LEVEL, holm
 
 PRESET = "default"
@@ -94,12 +95,12 @@ class Results:
     def _read(self, experiment: str) -> list[Row]:
         file = self.root / experiment / "results.csv"
         if file.is_file():
-            rows = _read(file)
+            rows = _read(file.parent)
             if not _is_default(rows):
                 raise Missing(f"{file} is not of the preset {PRESET} as it stands")
             return rows
         for folder in self._finished.get(experiment, ()):
-            rows = _read(folder / "results.csv")
+            rows = _read(folder)
             if _is_default(rows):
                 return rows
         raise Missing(f"no {file}")
@@ -127,11 +128,9 @@ def judge(claim: Claim, results: Source) -> Judgement:
     return Judgement(claim, verdict, findings, passed)
 
 
-def _read(path: Path) -> list[Row]:
-    try:
-        return from_csv(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
+def _read(folder: Path) -> list[Row]:
+    with readable(folder):
+        return Run(folder).rows
 
 
 def _field(path: Path, key: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from toylab import process
 from toylab.cli.app import app
-from toylab.errors import BadInput
+from toylab.errors import BadInput, Unable
 
 # what a module's commands do is imported when they are called: --help loads neither torch nor pandas
 from toylab.cli import catalogue, running, sweeping, benchmarking, reading, reporting, drawing, calibrating  # isort: skip  # in the order of --help
@@ -33,6 +33,9 @@ def main() -> NoReturn:
     except BadInput as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         code = 2
+    except Unable as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:

@@ -54,7 +54,7 @@ def _make(exhibits: "list[Exhibit]", out: Path) -> None:
         bar.update(task, total=sum(seconds))
         for number, exhibit in enumerate(exhibits):
             run, before = exhibit.run, sum(seconds[:number])
-            if run is None or not run.finished:
+            if run is None or not run.is_done:
                 launched = exhibit.launched()
                 run = launched.folder
                 with reported(run):

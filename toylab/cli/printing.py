@@ -67,10 +67,10 @@ def print_report(report: "Report") -> None:
 def print_run(folder: "Run") -> None:
     """The summary of its results, and its files; of the cells of a sweep the folders."""
     from toylab import report
-    from toylab.runs import CELLS
+    from toylab.runs import CELLS, LOCK
 
     print_report(report.tables(folder))
     inside = {path: path.relative_to(folder.path).parts for path in sorted(folder.path.rglob("*"))}
     for path, parts in inside.items():
-        if len(parts) == 2 if parts[0] == CELLS else path.is_file():
+        if len(parts) == 2 if parts[0] == CELLS else path.is_file() and path.name != LOCK:
             typer.echo(path)

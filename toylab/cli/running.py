@@ -1,7 +1,7 @@
 """What runs an experiment: `toylab run` and `toylab reproduce`."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from toylab import index
 from toylab.cli.app import app
 from toylab.cli.printing import print_lines, print_run, progress_bar
-from toylab.errors import BadInput, one_line, unknown
+from toylab.errors import BadInput, Unable, one_line, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +64,9 @@ def run(
             f"reusing the run finished {finished['date']} with toylab {finished['version']}; --fresh runs it anew"
         )
     elif parallel.here().rank:
-        for _ in launched.carry_out():
-            pass
+        with suppress(Unable):  # which the first one says
+            for _ in launched.carry_out():
+                pass
     else:
         if configured.preset in configured.experiment.untried:
             typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
@@ -163,6 +164,8 @@ def _compare(path: Path, configured: "Configured", device: str, root: Path) -> N
 
 def carry_out(launched: "Launch", err: bool = False) -> None:
     """Carry a launch out under a progress bar with the time left; err: on standard error."""
+    for line in launched.folder.said:
+        typer.echo(f"note: {line}", err=err)
     typer.echo(f"writing to {launched.folder.path}", err=err)
     with reported(launched.folder), progress_bar(err) as bar:
         task = bar.add_task("starting", total=None)
@@ -180,9 +183,14 @@ def reported(folder: "Run") -> "Iterator[None]":
         folder.log("interrupted")
         typer.echo(f"interrupted; the same command goes on in {folder.path}", err=True)
         raise typer.Exit(130) from None
+    except Unable:
+        raise
     except Exception as error:
         import traceback
 
         folder.log(traceback.format_exc())
-        typer.echo(f"error: the run failed: {one_line(error)} (see {folder.path}/log.txt)", err=True)
+        what = one_line(error)
+        if isinstance(error, OSError) and error.filename:  # what was written before is whole
+            what = f"{error.filename}: {error.strerror}; the same command goes on"
+        typer.echo(f"error: the run failed: {what} (see {folder.path}/log.txt)", err=True)
         raise typer.Exit(1) from None

@@ -180,7 +180,7 @@ def results(
         raise BadInput(f"-o must name a .csv or .parquet file in an existing folder, not {output}")
     if sql is not None or (output is not None and output.suffix == ".parquet"):
         _needs("duckdb", "analysis")
-    from toylab.results import summary
+    from toylab.results import footnote, summary
     from toylab.sweeping import gathering
 
     table = gathering.gather(path)
@@ -191,5 +191,7 @@ def results(
         print_lines("", gathering.answer(table, sql))
     else:
         print_lines("mean ± 95 % interval over seeds", summary(table.rows))
+        if told := footnote(table.rows):
+            typer.echo(told)
     left = f", {table.unfinished} not finished" if table.unfinished else ""
     typer.echo(f"{len(table.rows)} rows of {table.runs} finished runs{left}", err=True)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from toylab.experiments.experiment import Experiment, Progress
 from toylab.experiments.image_laboratory import ImageLaboratory
 from toylab.experiments.image_study import ImageStudy
 from toylab.experiments.sweep import Gridded, Kind, sweep_experiment
-from toylab.experiments.trainings import Effort, loaded, side_by_side, train_all, workers
+from toylab.experiments.trainings import Effort, diverged, honest, loaded, side_by_side, train_all, workers
 from toylab.index import IMAGE_METRICS
 from toylab.results import Measurement
 from toylab.runs import Run
@@ -47,10 +48,12 @@ def run(study: ImageStudy, folder: Run, device: torch.device) -> Generator[Progr
     for found in side_by_side(tasks, workers(lab, len(tasks)), stop):
         work.done = work.training + work.measuring * min(len(found), work.subjects)
         yield work.at(f"measuring, {len(found)} of {len(tasks)} done")
-    first = {name: x[:, : study.evaluation.kept].numpy() for name, (_, x) in zip(subjects, found, strict=True)}
+    first = {name: x[:, : study.evaluation.kept].numpy().copy() for name, (_, x) in zip(subjects, found, strict=True)}
+    for name, x in first.items():
+        x[list(diverged(name, lab, folder))] = np.nan
     folder.write_arrays("samples.npz", first)
     folder.write_json("provenance.json", lab.provenance(found[0][1]))
-    return [row for rows, _ in found for row in rows]
+    return honest((row for rows, _ in found for row in rows), lab, folder)
 
 
 def train(study: ImageStudy, folder: Run, device: torch.device) -> Iterator[Progress]:

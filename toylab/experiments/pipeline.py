@@ -20,7 +20,7 @@ from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.measuring import Subject, measure, prepare
 from toylab.experiments.study import Study
 from toylab.experiments.subjects import SampleSource, sample_sources
-from toylab.experiments.trainings import Effort, side_by_side, train_all, workers
+from toylab.experiments.trainings import Effort, diverged, honest, side_by_side, train_all, workers
 from toylab.results import Measurement
 from toylab.runs import Run
 from toylab.samplers import prior, sample
@@ -44,7 +44,8 @@ def run(study: Study, folder: Run, device: torch.device) -> Generator[Progress, 
     """Train every method, then sample and measure methods and references; returns the measurements."""
     work = Work(study)
     lab, subjects = yield from trained(study, folder, device, work)
-    return (yield from measured(lab, subjects, folder, work))
+    rows = yield from measured(lab, subjects, folder, work)
+    return honest(rows, lab, folder)
 
 
 def train(study: Study, folder: Run, device: torch.device) -> Iterator[Progress]:
@@ -93,10 +94,20 @@ def measured(
         work.done = work.training + work.measuring * len(results)
         yield work.at(f"measuring, {len(results)} of {len(sources)} done")
     yield work.at("writing")
+    failed = {source.name: list(diverged(source.name, lab, folder)) for source in sources}
+    for source, (_, x) in zip(sources, results, strict=True):
+        x[failed[source.name]] = np.nan
     folder.write_arrays("samples.npz", {source.name: x for source, (_, x) in zip(sources, results, strict=True)})
     denoisers = {source.name: source.denoiser for source in sources if source.denoiser is not None}
-    folder.write_arrays("fields.npz", fields.on_grid(denoisers, lab) | fields.along_paths(denoisers, lab))
-    folder.write_arrays("trajectories.npz", fields.paths(denoisers, lab))
+    drawn = {
+        "fields.npz": fields.on_grid(denoisers, lab) | fields.along_paths(denoisers, lab),
+        "trajectories.npz": fields.paths(denoisers, lab),
+    }
+    for name, arrays in drawn.items():  # of the first member
+        for key in arrays:
+            if 0 in failed.get(key.rpartition("/")[2], ()):
+                arrays[key][:] = np.nan
+        folder.write_arrays(name, arrays)
     return [row for rows, _ in results for row in rows]
 
 

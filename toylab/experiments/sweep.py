@@ -20,7 +20,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import torch
@@ -182,7 +181,7 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
         measured = yield from kind.run(cells[0].study, folder, device)
         return list(cells[0].gathered(measured))
     found: list[Measurement] = []
-    trained: dict[str, Path] = {}
+    trained: dict[str, tuple[Run, str]] = {}
     shares, before = [kind.effort(cell.study).total for cell in cells], 0.0
     for number, (cell, share) in enumerate(zip(cells, shares, strict=True), 1):
         own, done = Run(folder.path / CELLS / cell.name), before
@@ -198,7 +197,7 @@ def run(sweep: Gridded, folder: Run, device: torch.device) -> Generator[Progress
 
 def train(sweep: Gridded, folder: Run, device: torch.device) -> Iterator[Progress]:
     """Train what all cells train, by several processes."""
-    cells, kind, trained = sweep.cells, sweep.cells_are, dict[str, Path]()
+    cells, kind, trained = sweep.cells, sweep.cells_are, dict[str, tuple[Run, str]]()
     for cell in cells:
         own = folder if len(cells) == 1 else type(folder)(folder.path / CELLS / cell.name)
         weights = _begun(cell, own, folder, trained) if own is not folder else {}
@@ -208,30 +207,32 @@ def train(sweep: Gridded, folder: Run, device: torch.device) -> Iterator[Progres
 
 
 def _filled(
-    cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, Path]
+    cell: Cell, folder: Run, sweep: Run, carried_out: Callable[..., Any], trained: dict[str, tuple[Run, str]]
 ) -> Generator[Progress, None, None]:
     """Fill the folder of a cell, unless it is finished. trained: the weights of all that earlier cells have trained, by
     what the training depends on; those of this cell are added."""
     weights = _begun(cell, folder, sweep, trained)
-    if folder.finished is None:
+    if not folder.is_done:
         measured = yield from carried_out(cell.study, folder)
         folder.write("results.csv", to_csv(measured, _names(sweep), cell.at))
         folder.finish()
     trained |= weights
 
 
-def _begun(cell: Cell, folder: Run, sweep: Run, trained: Mapping[str, Path]) -> dict[str, Path]:
+def _begun(cell: Cell, folder: Run, sweep: Run, trained: Mapping[str, tuple[Run, str]]) -> dict[str, tuple[Run, str]]:
     """Begin the folder of a cell with all that is known before it is trained; returns where its weights are, by what
     their training depends on."""
     weights = {
-        _training_key(cell.study, name): folder.path / f"weights/{name}.safetensors" for name in cell.study.trainings
+        _training_key(cell.study, name): (folder, f"weights/{name}.safetensors") for name in cell.study.trainings
     }
-    if folder.finished is None:
+    if not folder.is_done:
+        folder.reopen(folder.damaged())
         folder.write_json("config.json", {**_names(sweep), **cell.study.model_dump(mode="json"), "grid": {}})
         folder.write_json("environment.json", sweep.environment)
-        for key, path in weights.items():
+        for key, (_, name) in weights.items():
             if key in trained:
-                folder.write(f"weights/{path.name}", trained[key].read_bytes())
+                earlier, there = trained[key]
+                folder.write(name, earlier.read(there))
     return weights
 
 

@@ -1,8 +1,10 @@
 """Training all that a run trains, side by side, going on where an earlier attempt stopped."""
 
+import json
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
@@ -11,10 +13,11 @@ import torch
 
 from toylab import parallel
 from toylab.checkpoints import Checkpoints
-from toylab.denoisers import Denoiser
+from toylab.denoisers import Denoiser, Learned
 from toylab.experiments.experiment import Progress
 from toylab.experiments.models import Models, Training
 from toylab.experiments.workshop import Workshop
+from toylab.results import DIVERGED, Measurement
 from toylab.runs import Run
 from toylab.training import Trainer
 
@@ -68,10 +71,42 @@ def train_all(lab: Workshop, folder: Run, work: Effort) -> Iterator[Progress]:
 
 
 def loaded(name: str, lab: Workshop, folder: Run) -> Denoiser:
-    """What was trained, with averaged weights."""
+    """What was trained, with averaged weights; of a member that diverged they are 0, so that it can be sampled beside
+    the others, and what is measured of it is NaN (`honest`)."""
     denoiser = lab.denoiser().to(lab.exact_device)
     denoiser.load_state_dict(folder.load_tensors(f"weights/{name}.safetensors"))
-    return denoiser.requires_grad_(False)
+    return without(diverged(name, lab, folder), denoiser.requires_grad_(False))
+
+
+def without(members: Iterable[int], denoiser: Learned) -> Learned:
+    """The denoiser, the weights of some members 0."""
+    for member in members:
+        for weights in denoiser.network.parameters():
+            weights.data[member] = 0
+    return denoiser
+
+
+def diverged(name: str, lab: Workshop, folder: Run) -> dict[int, int]:
+    """The members of a training that diverged, and in which step; none of what was not trained."""
+    found = folder.diverged(name) if name in lab.models.trainings else {}
+    return {lab.seeds.index(seed): step for seed, step in found.items()}
+
+
+def honest(measured: Iterable[Measurement], lab: Workshop, folder: Run) -> list[Measurement]:
+    """Measurements with NaN for every member that diverged, whatever a metric made of it, and a row that says in which
+    step it did."""
+    return marked(measured, lab.seeds, {name: diverged(name, lab, folder) for name in lab.models.trainings})
+
+
+def marked(
+    measured: Iterable[Measurement], seeds: Sequence[int], failed: Mapping[str, Mapping[int, int]]
+) -> list[Measurement]:
+    """The same with what failed by method: members, and the step."""
+    steps = {(name, seeds[member]): step for name, of in failed.items() for member, step in of.items()}
+    rows = [
+        row._replace(value=math.nan, stderr=math.nan) if (row.method, row.seed) in steps else row for row in measured
+    ]
+    return rows + [Measurement(*of, DIVERGED, "clean", float(step), 0.0) for of, step in steps.items()]
 
 
 def workers(lab: Workshop, tasks: int) -> int:
@@ -113,7 +148,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]], workers: int, stop: threading
 def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: threading.Event) -> Iterator[int]:
     """Do one training from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoints = f"weights/{name}.safetensors", Checkpoints(folder, name)
-    if not (folder.path / weights).exists():
+    if not folder.has(weights):
         objective = training.method.build()
         sources = lab.sources_for(objective, training.endless)
         recipe = lab.models.training.model_copy(update={"steps": training.steps})
@@ -139,7 +174,10 @@ def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: thre
             if stop.is_set():
                 return
             yield step.number
-        folder.write_tensors(weights, trainer.ema.state_dict())
+        failed = {lab.seeds[member]: number for member, number in trainer.diverged().items()}
+        for seed, number in failed.items():
+            folder.log(f"{name}: seed {seed} diverged in step {number}: its loss, gradient or weights were not finite")
+        folder.write_tensors(weights, trainer.ema.state_dict(), {DIVERGED: json.dumps(failed)} if failed else None)
         folder.log(f"{name}: trained" + (f", last losses {step.loss.tolist()}" if step else ""))
         folder.time(name, "training", time.perf_counter() - start)
         company.told(None)  # the others wait until the weights are there

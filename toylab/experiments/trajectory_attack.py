@@ -29,7 +29,7 @@ from toylab.experiments.laboratory import Laboratory
 from toylab.experiments.pipeline import FIGURES, Work, measured, trained
 from toylab.experiments.study import SMOKE, MethodStudy
 from toylab.experiments.subjects import SampleSource
-from toylab.experiments.trainings import side_by_side, workers
+from toylab.experiments.trainings import honest, side_by_side, workers
 from toylab.metrics.damage import Comparison, Damage, Yardstick
 from toylab.perturbations import Norm
 from toylab.randomness import Generators
@@ -96,7 +96,8 @@ def run(study: AttackStudy, folder: Run, device: torch.device) -> Generator[Prog
     work = _work(study)
     lab, subjects = yield from trained(study, folder, device, work)
     rows = yield from measured(lab, subjects, folder, work)
-    return rows + (yield from _attacked(study, lab, subjects, work))
+    rows += yield from _attacked(study, lab, subjects, work)
+    return honest(rows, lab, folder)
 
 
 def _work(study: AttackStudy) -> Work:

@@ -1,5 +1,6 @@
 """What all figures share: style, colours, panels, frames, arrows."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from toylab.files import write_whole
 from toylab.ledger import FROM_LAW
 from toylab.results import ENDLESS, REFERENCES, Row
 
@@ -35,8 +37,10 @@ _PANEL = 1.4  # inches
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure in the format of the path's suffix, without the date."""
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+    """Write a figure in the format of the path's suffix, without the date, whole or not at all."""
+    drawn, kind = io.BytesIO(), path.suffix.removeprefix(".")
+    figure.savefig(drawn, format=kind, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else None)
+    write_whole(path, drawn.getvalue())
     return path
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from toylab.errors import BadInput, one_line
-from toylab.runs import Run
+from toylab.files import write_json
 from toylab.sweeping.folder import JOBS, SweepFolder
 from toylab.sweeping.job import interrupt, is_held
 from toylab.sweeping.plan import Cell, Slurm
@@ -131,7 +131,7 @@ class OnSlurm:
             except Exception as error:  # sbatch's own words
                 raise BadInput(f"Slurm does not take the jobs: {one_line(error)}") from None
             self._ids |= {cell.name: job.job_id for cell, job in zip(cells, submitted, strict=True)}
-            Run(self._file.parent).write_json(self._file.name, self._ids)
+            write_json(self._file, self._ids)
         self._seen |= {cell.name: time.monotonic() for cell in cells}
         self._last |= {cell.name: "queued" for cell in cells}
 

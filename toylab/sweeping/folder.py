@@ -27,6 +27,7 @@ import torch
 
 from toylab import outside, runs
 from toylab.errors import BadInput
+from toylab.files import write_json
 from toylab.runs import Run
 from toylab.sweeping.job import Files, Job, is_held
 from toylab.sweeping.plan import Cell
@@ -60,7 +61,7 @@ class SweepFolder:
     def standing(self, cell: Cell) -> Standing:
         """What has become of a cell, from files; that a job of it waits somewhere is the engine's to know."""
         run = self.run(cell)
-        if run is not None and run.finished:
+        if run is not None and run.is_done:
             return Standing(State.FINISHED)
         files = self.files(cell)
         if is_held(files.lock):
@@ -88,7 +89,7 @@ class SweepFolder:
     def job(self, cell: Cell, environment: Mapping[str, str], apart: bool) -> Job:
         """Its job for an engine, by this Python; its settings are written where the command reads them."""
         files = self.files(cell)
-        Run(files.folder).write_json(files.settings.name, cell.configured.config)
+        write_json(files.settings, cell.configured.config)
         return Job([sys.executable, "-m", *self.command(cell)], files, environment, apart)
 
     @contextmanager
