@@ -152,7 +152,8 @@ function metrics(root) {
     return Math.min(...means) > 0 && Math.max(...means) > WIDE * Math.min(...means);
   };
 
-  function dots(shown) {
+  function dots(found) {
+    const order = Object.keys(data.methods), shown = [...found].sort((a, b) => order.indexOf(a[1]) - order.indexOf(b[1])); // runs of a method together
     const lines = shown.map(([run, method]) => named(method, run)).reverse();
     const traces = shown.map(([run, method, , mean, half]) => ({
       x: [mean], y: [plain(named(method, run))], error_x: { array: [half], color: colour(method) }, mode: "markers", name: plain(named(method, run)),
