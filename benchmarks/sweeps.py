@@ -30,7 +30,7 @@ from toylab.sweeping.engines import cores  # noqa: E402
 ROWS = Path(__file__).with_name("sweeps.csv")
 PAGE = Path(__file__).parents[1] / "docs" / "sweeps.md"
 BEGIN, END = "<!-- made by python -m benchmarks.sweeps -->", "<!-- end -->"
-COLUMNS = ("cells", "values", "jobs", "wall", "cpu", "alone", "again", "results")
+COLUMNS = ("cells", "values", "jobs", "wall", "cpu", "alone")
 FILE = """
 experiment = "benchmark-task"
 preset = "smoke"
@@ -72,17 +72,15 @@ def took(*arguments: object) -> Took:
 
 
 def measured(values: int, grouped: bool, root: Path) -> dict[str, float]:
-    """A sweep over so many values of λ: its wall and CPU time; the CPU time of one of its cells by `toylab run`; the
-    wall time of the same command when all is finished, and that of gathering the results."""
+    """A sweep over so many values of λ: its wall and CPU time, and the CPU time of one of its cells by `toylab run`."""
     file = root / f"{values}-{grouped}.toml"
     lams = [(k + 1) / 100 for k in range(values)]
     file.write_text(FILE.format(group=str(grouped).lower(), values=lams), encoding="utf-8")
     out = root / file.stem
-    whole, again = took("sweep", file, "--out", out), took("sweep", file, "--out", out)
-    gathering = took("results", out, "-o", root / "rows.csv")
+    whole = took("sweep", file, "--out", out)
     cells = sorted(path.parent for path in out.glob("*/finished.json"))
     alone = took("run", "benchmark-task", "--config", cells[0] / "config.json", "--out", root / f"{file.stem}-alone")
-    found = (len(cells), values, min(cores(), len(cells)), whole.wall, whole.cpu, alone.cpu, again.wall, gathering.wall)
+    found = len(cells), values, min(cores(), len(cells)), whole.wall, whole.cpu, alone.cpu
     return dict(zip(COLUMNS, found, strict=True))
 
 
@@ -90,13 +88,13 @@ def table(rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
     """Heading and lines. CPU of a cell is over that of the same cell by `toylab run`; of a value, over that of the
     first line."""
     lines = [["cells", "values of λ", "jobs at once", "wall, s", "CPU, s", "CPU a cell over `toylab run`",
-              "CPU a value over one cell's", "same command again, s", "`toylab results`, s"]]  # fmt: skip
+              "CPU a value over one cell's"]]  # fmt: skip
     of = [{key: float(value) for key, value in row.items()} for row in rows]
     for row in of:
         counts = [f"{row[key]:.0f}" for key in ("cells", "values", "jobs", "wall", "cpu")]
         cell = row["cpu"] / row["cells"] / row["alone"]
         value = row["cpu"] / row["values"] / (of[0]["cpu"] / of[0]["values"])
-        lines.append([*counts, f"{cell:.2f}", f"{value:.2f}", f"{row['again']:.1f}", f"{row['results']:.1f}"])
+        lines.append([*counts, f"{cell:.2f}", f"{value:.2f}"])
     return lines
 
 

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import sweeps
 from toylab import launch, runs
 from toylab.errors import BadInput
 from toylab.experiments.study import MethodStudy
 from toylab.experiments.sweep import Sweep
-from toylab.results import Measurement, to_csv
+from toylab.results import Measurement, markdown, to_csv
 from toylab.runs import Run
 from toylab.sweeping import carrying, engines, gathering
 from toylab.sweeping.engines import Alive, Local, OnSlurm
@@ -53,7 +54,7 @@ def study(cell: Cell) -> MethodStudy:
     return settings
 
 
-def until(is_so: Callable[[], object], seconds: float = 120.0) -> None:
+def until(is_so: Callable[[], object], seconds: float = 600.0) -> None:
     """Wait for it."""
     end = time.monotonic() + seconds
     while not is_so():
@@ -93,7 +94,10 @@ def test_a_cell_is_what_toylab_run_makes_of_its_settings(tmp_path: Path):
     again = launch.configure("gmm-outliers", None, job.files.settings)
     assert again.config == cell.configured.config
     assert runs.open_run(folder.path, again.config, CPU).path.name == cell.name
-    assert job.command[:5] == [sys.executable, "-m", "toylab", "run", "gmm-outliers"]
+    assert job.command == [
+        *(sys.executable, "-m", "toylab", "run", "gmm-outliers", "--config", str(job.files.settings)),
+        *("--out", str(folder.path), "--device", "cpu"),
+    ]
     assert folder.standing(cell).state is State.MISSING
 
 
@@ -376,7 +380,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     for name, does in (
         ("squeue", f"/bin/cat {programs}/queue"),
-        ("sbatch", f'/bin/cp "$1" {programs}/script; echo Submitted batch job 7'),
+        ("sbatch", f'/bin/cp "$1" {programs}/script; echo sbatch >> {programs}/calls; echo Submitted batch job 7'),
         ("srun", "exit 1"),
     ):
         (programs / name).write_text(f"#!/bin/sh\n{does}\n")
@@ -403,13 +407,15 @@ def test_what_is_in_the_queue_is_not_submitted_again(slurm: Path, folder: SweepF
     found = next(progress)
     assert found.label == "2 cells: 0 done, 1 running, 1 queued"
     progress.close()
+    assert (slurm / "calls").read_text() == "sbatch\n"
     assert engine.interrupted([]) == "its jobs go on in the queue; scancel 7 stops them"
 
 
 def test_what_left_the_queue_is_over(slurm: Path, folder: SweepFolder, cells: list[Cell]):
-    OnSlurm(folder, 4, Slurm()).submit(cells[:1])
     engine = OnSlurm(folder, 4, Slurm())
-    assert engine.alive() == {}
+    engine.submit(cells[:1])
+    assert engine.alive() == {}  # seen, and settled
+    assert OnSlurm(folder, 4, Slurm()).alive() == {}
     assert json.loads((folder.path / JOBS / "slurm.json").read_text()) == {cells[0].name: "7"}
 
 
@@ -537,6 +543,15 @@ def test_the_example_of_the_docs_is_a_plan(tmp_path: Path):
     assert [len(study(cell).methods) for cell in cells] == [4] * 4
 
 
+def test_the_table_of_costs_is_that_of_the_committed_rows():
+    with sweeps.ROWS.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["cells"], row["values"]) for row in rows] == [("1", "1"), ("10", "10"), ("100", "100"), ("1", "10")]
+    assert markdown(sweeps.table(rows)) in sweeps.PAGE.read_text(encoding="utf-8")
+    one = {"cells": "4", "values": "8", "jobs": "2", "wall": "9", "cpu": "24", "alone": "5"}
+    assert sweeps.table([one])[1] == ["4", "8", "2", "9", "24", "1.20", "1.00"]
+
+
 # -- real jobs ---------------------------------------------------------------------------------------------------
 
 
@@ -585,14 +600,14 @@ def test_a_sweep_killed_half_way_goes_on_and_finishes(file: Path, tmp_path: Path
     until(lambda: len([path for path in out.glob("lab-*/environment.json")]) == 2)
     time.sleep(0.5)  # into its training
     os.kill(head.pid, signal.SIGINT)
-    _, err = head.communicate(timeout=60)
+    _, err = head.communicate(timeout=300)
     assert head.returncode == 130
     assert "its jobs are stopped; the same command goes on" in err
     assert not any(map(is_held, (out / JOBS).glob("lab-*.lock")))
     assert len(finished_in(out)) == 1
     assert not list((out / JOBS).glob("*.failed.json"))
     head = started(*sweep)
-    said, err = head.communicate(timeout=300)
+    said, err = head.communicate(timeout=900)
     assert (head.returncode, err) == (0, "")
     assert "all 2 cells are finished" in said
     cells = finished_in(out)
@@ -620,7 +635,7 @@ def test_a_cell_that_fails_is_listed_left_and_retried(tmp_path: Path, monkeypatc
     Path("a.toml").write_text(text + '[grid]\n"objective.most" = [1.0, 3.0]\n')
     sweep = ("sweep", "a.toml", "--allow-code")
     head = started(*sweep)
-    said, err = head.communicate(timeout=300)
+    said, err = head.communicate(timeout=900)
     assert head.returncode == 1
     assert "failed: most 3.0\n" in said
     assert "failed: most 3.0: the run failed: the loss ran away (see " in err
@@ -628,10 +643,10 @@ def test_a_cell_that_fails_is_listed_left_and_retried(tmp_path: Path, monkeypatc
     assert len(finished_in(Path("runs/a"))) == 1
     Path("mended").touch()
     again = started(*sweep)
-    _, err = again.communicate(timeout=300)
+    _, err = again.communicate(timeout=900)
     assert (again.returncode, "1 of 2 cells failed" in err) == (1, True)
     retried = started(*sweep, "--retry")
-    retried.communicate(timeout=300)
+    retried.communicate(timeout=900)
     assert retried.returncode == 0
     threads = {json.loads((cell / "environment.json").read_text())["threads"] for cell in finished_in(Path("runs/a"))}
     assert threads == {1}
@@ -667,7 +682,7 @@ def test_a_sweep_on_slurm_killed_half_way_goes_on_and_finishes(
     head = started(*sweep)
     until(lambda: len(finished_in(out)) == 2)
     os.kill(head.pid, signal.SIGINT)
-    _, err = head.communicate(timeout=60)
+    _, err = head.communicate(timeout=300)
     assert (head.returncode, "its jobs go on in the queue; scancel " in err) == (130, True)
     array = json.loads(before).popitem()[1].partition("_")[0]
     subprocess.run(["scancel", array], check=True)
@@ -676,7 +691,7 @@ def test_a_sweep_on_slurm_killed_half_way_goes_on_and_finishes(
     assert (out / JOBS / "slurm.json").read_text() == before  # none was submitted twice
     assert len(finished_in(out)) == 2
     head = started(*sweep)
-    said, err = head.communicate(timeout=300)
+    said, err = head.communicate(timeout=900)
     assert (head.returncode, err) == (0, "")
     assert "all 3 cells are finished" in said
     cells = finished_in(out)
