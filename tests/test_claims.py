@@ -252,5 +252,5 @@ def test_claims_name_methods_and_measures_that_their_experiments_have(claim: Cla
 def test_unreadable_results_are_refused(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "results.csv").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="cannot read"):
+    with pytest.raises(BadInput, match="can be read"):
         judge(BOTH, Results(tmp_path))

@@ -288,7 +288,7 @@ def test_the_command(toylab, made: Path, tmp_path: Path):
         ([tmp_path], "is no run folder"),
         ([made, "-o", tmp_path / "r.pdf"], "-o must name a .html file"),
         ([made, "-o", tmp_path / "no" / "r.html"], "-o must name a .html file"),
-        ([folder(junk)], "cannot read"),
+        ([folder(junk)], "is damaged"),
     ):
         for name, content in (("samples.npz", b"PK"), ("results.csv", b"a,b\n1,2\n")):
             if junk.exists():
