@@ -19,6 +19,7 @@ from toylab.experiments.image_study import ImageStudy
 from toylab.experiments.sweep import Gridded, Kind, sweep_experiment
 from toylab.experiments.trainings import Effort, diverged, honest, loaded, side_by_side, train_all, workers
 from toylab.index import IMAGE_METRICS
+from toylab.metrics.images import MOST_PIXELS
 from toylab.results import Measurement
 from toylab.runs import Run
 
@@ -120,7 +121,9 @@ def _check(sweep: Gridded) -> None:
             f"features of digits say nothing of {study.data.name}: give Inception's weights by --set "
             "evaluation.features.name=inception --set evaluation.features.weights=FILE.pt, or an extractor of your own"
         )
-    ImageLaboratory(study, torch.device("cpu"))
+    dim = ImageLaboratory(study, torch.device("cpu")).trained_on.dim
+    if "pixel-fd" in study.evaluation.metrics and dim > MOST_PIXELS:
+        raise BadInput(f"pixel-fd is for at most {MOST_PIXELS} pixels, not {dim}: leave it out of evaluation.metrics")
 
 
 class ImageSweep(Gridded, ImageStudy):

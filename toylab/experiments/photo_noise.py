@@ -16,6 +16,7 @@ from typing import Any
 
 from toylab.experiments.experiment import Experiment
 from toylab.experiments.image_pipeline import image_experiment
+from toylab.index import IMAGE_METRICS
 
 _METHODS = {name: name for name in ("ddpm", "robust-ran", "robust-adv", "robust-l2")}
 _RECIPE = {"batch": 128, "lr": 1e-4, "beta2": 0.999, "warmup": 0.01, "ema": 0.9999}
@@ -37,7 +38,11 @@ def _experiment(data: str, network: Mapping[str, Any], grid: Sequence[float], **
         "corruption": {"name": "gaussian-noise", "fraction": 0.9, "std": 0.2},
         "methods": _METHODS,
         "grid": {"corruption.std": list(grid)},
-        "evaluation": {"split": "train", "batch": 250},
+        "evaluation": {
+            "split": "train",
+            "batch": 250,
+            "metrics": [name for name in IMAGE_METRICS if name != "pixel-fd"],
+        },
     }
     paper = {
         "network": {"name": "unet", "heads": 4, "channels_last": True, "attention": [16, 8], **network},

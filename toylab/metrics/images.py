@@ -34,6 +34,9 @@ from toylab.randomness import Generators
 
 _LEAST = -600.0  # of log-probabilities: a class that no sample of a split can be adds nothing, not 0 times infinity
 
+MOST_PIXELS = 1024
+"""Of images whose pixels' covariances are compared."""
+
 FEWEST = 4
 """Groups at least, so that there is a standard error."""
 
@@ -65,7 +68,7 @@ def frechet_features(samples: Tensor, shape: Sequence[int], features: Features, 
 
 def frechet_pixels(samples: Tensor, images: Tensor) -> Estimate:
     """The same distance of the pixels themselves, of samples (M, n, d) and images (N, d): small noise that a classifier
-    does not see is an eigenvalue more in each direction here. For at most some thousand pixels."""
+    does not see is an eigenvalue more in each direction here. For at most `MOST_PIXELS`, as it takes time d³."""
     reference = images.double()
     return _each(samples, samples.double(), lambda x: _frechet(x, reference))
 
