@@ -79,6 +79,7 @@ class Launch:
             if company.rank == 0:
                 try:
                     stack.enter_context(self.folder.held())
+                    self.folder.tidy()
                 except (Unable, OSError) as raised:
                     error = raised
             error = company.told(error)

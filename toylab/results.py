@@ -15,6 +15,7 @@ import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from toylab.errors import BadInput
 from toylab.statistics import Interval, mean
 
 COLUMNS = (
@@ -94,8 +95,26 @@ def to_csv(measurements: Iterable[Measurement], run: Mapping[str, str], changed:
 
 
 def from_csv(text: str) -> list[Row]:
-    """The rows of results.csv, as text; columns that an older table lacks are empty."""
-    return [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(io.StringIO(text))]
+    """The rows of results.csv, as text; columns that an older table lacks are empty. Raises BadInput for no table."""
+    try:
+        rows = [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(io.StringIO(text))]
+        for number, row in enumerate(rows, start=2):
+            _check(row, number)
+    except csv.Error as error:
+        raise BadInput(f"results.csv is no table: {error}") from None
+    return rows
+
+
+def _check(row: Mapping[str | None, str | None], number: int) -> None:
+    """Raises BadInput for a row that is not as long as the heading, or has words where numbers belong."""
+    if None in row or None in row.values():
+        raise BadInput(f"results.csv, line {number}: it must have as many fields as the heading")
+    try:
+        int(row["seed"] or "")
+        for column in ("value", *(key for key in ("stderr", "t", "nfe", "budget") if row[key])):
+            float(row[column] or "")
+    except ValueError as error:
+        raise BadInput(f"results.csv, line {number}: {error}") from None
 
 
 DAGGER = "†"

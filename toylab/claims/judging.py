@@ -12,7 +12,7 @@ from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
 from toylab.errors import BadInput
 from toylab.results import Row
-from toylab.runs import Run, readable
+from toylab.runs import UNREADABLE, Run, readable
 from toylab.statistics import LEVEL, holm
 
 PRESET = "default"
@@ -136,7 +136,7 @@ def _read(folder: Path) -> list[Row]:
 def _field(path: Path, key: str) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))[key])
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"cannot read {path}: {error}") from None
 
 

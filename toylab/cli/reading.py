@@ -1,5 +1,6 @@
 """What reads finished runs: `toylab show`, `toylab sample` and `toylab claims`."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,23 +26,30 @@ def show(
         raise BadInput("--ledger and --compare are two tables: ask for one of them")
     folder = _load(path)
     from toylab import report
+    from toylab.runs import readable
 
-    shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
+    with readable(path):
+        shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
+        head = _heading(folder)
     if markdown:
         from toylab import results
 
         texts = [*map(results.markdown, shown.tables.values()), shown.footnote]
         typer.echo("\n\n".join(filter(None, texts)))
         return
-    made_by = folder.environment
-    typer.echo(
-        f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
-        f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
-    )
+    typer.echo(head)
     if ledger or compare:
         print_report(shown)
     else:
         print_run(folder)
+
+
+def _heading(folder: "Run") -> str:
+    made_by = folder.environment
+    return (
+        f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
+        f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
+    )
 
 
 @app.command()
@@ -63,10 +71,15 @@ def sample(
     import numpy as np
 
     from toylab.experiments.pipeline import sample_from
+    from toylab.files import write_whole
+    from toylab.runs import readable
 
-    points = sample_from(folder, method, seed, n, nfe, draw)
+    with readable(path):
+        points = sample_from(folder, method, seed, n, nfe, draw)
+    content = io.BytesIO()
+    np.savez_compressed(content, samples=points)
     try:
-        np.savez_compressed(output, samples=points)
+        write_whole(output, content.getvalue())
     except OSError as error:
         raise BadInput(f"cannot write {output}: {error.strerror}") from None
     typer.echo(f"{n} samples of {method} in {output}")

@@ -15,6 +15,7 @@ from toylab.configuration.settings import Choice, Settings
 from toylab.errors import BadInput, one_line
 
 _DEEPEST = 8  # levels of a dotted key
+_NESTED = 32  # tables and lists within each other; whatever goes through them then stays within the stack
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -26,7 +27,17 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read the configuration {path}: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise BadInput(f"cannot read the configuration {path}: it must hold a table of settings")
+    if not _is_shallow(values):
+        raise BadInput(f"cannot read the configuration {path}: tables and lists nested deeper than {_NESTED}")
     return values
+
+
+def _is_shallow(values: Any) -> bool:
+    level = [values]
+    for _ in range(_NESTED + 1):
+        inside = [list(one.values()) if isinstance(one, Mapping) else one for one in level]
+        level = [value for one in inside if isinstance(one, list) for value in one]
+    return not level
 
 
 def overlay(
@@ -88,6 +99,8 @@ def _assignment(text: str) -> dict[str, Any]:
         parsed: Any = json.loads(value)
     except (ValueError, RecursionError):
         parsed = value.strip()
+    if not _is_shallow(parsed):
+        raise BadInput(f"--set {key.strip()}: lists nested deeper than {_NESTED}")
     for part in reversed(parts):
         parsed = {part: parsed}
     return typing.cast(dict[str, Any], parsed)

@@ -35,6 +35,8 @@ CELLS = "cells"
 LOCK = ".lock"
 """Held by the process at work in a folder."""
 
+_MOST_SEEDS = 1024
+
 _APPENDING = threading.Lock()  # methods train and are measured side by side
 
 WHOLE = "run"
@@ -80,7 +82,9 @@ class Run:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds of the members, in order."""
+        """The seeds of the members, in order. Raises BadInput."""
+        if not (isinstance(self.config.get("seeds"), int) and 0 < self.config["seeds"] <= _MOST_SEEDS):
+            raise BadInput(f"{self.path / 'config.json'}: seeds from 1 to {_MOST_SEEDS}")
         return [self.config["seed"] + member for member in range(self.config["seeds"])]
 
     @property
@@ -169,8 +173,10 @@ class Run:
     def _json(self, name: str) -> dict[str, Any]:
         try:
             table = json.loads(self.read(name))
-        except RecursionError as error:
-            raise BadInput(f"{self.path / name}: {one_line(error)}") from None
+        except BadInput:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{self.path / name} is no JSON: {one_line(error)}") from None
         if not isinstance(table, dict):
             raise BadInput(f"{self.path / name} must hold a table")
         return table
@@ -181,6 +187,11 @@ class Run:
         """The lock of the process at work here. patience: seconds to wait for another. Raises Unable where there is
         one, OSError where the folder cannot be written."""
         return held(self.path / LOCK, f"at work in {self.path}", patience)
+
+    def tidy(self) -> None:
+        """Remove what processes left that were killed while they wrote; for who holds the lock."""
+        for part in self.path.rglob("*.part"):
+            part.unlink(missing_ok=True)
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all. Raises OSError."""

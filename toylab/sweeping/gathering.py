@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toylab.errors import BadInput, one_line
 from toylab.experiments.experiment import flat
 from toylab.results import COLUMNS, REFERENCES, SET, Row, short
-from toylab.runs import Run
+from toylab.runs import UNREADABLE, Run
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -66,7 +66,7 @@ def gather(root: Path) -> Table:
             if source.finished and (same is None or source.finished > same.finished):
                 newest[source.identity] = source
         rows = [row for source in newest.values() for row in source.rows()]
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"cannot read the runs in {root}: {one_line(error)}") from None
     if not rows:
         raise BadInput(f"there is no finished run in {root}")

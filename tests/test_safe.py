@@ -1,0 +1,169 @@
+"""Files from strangers run no code, write nowhere else, and take no more memory or time than is allowed."""
+
+import ast
+import json
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toylab import index, launch, runs
+from toylab.entries import Entry
+from toylab.errors import BadInput
+
+PACKAGE = Path(__file__).parents[1] / "toylab"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+UNPICKLING = {"pickle", "cPickle", "shelve", "marshal", "dill", "cloudpickle", "joblib", "yaml"}
+CALLS_THAT_RUN_WHAT_THEY_ARE_GIVEN = {"eval", "exec", "os.system", "os.popen", "torch.load", "pandas.read_pickle"}
+SCRIPTS = "images/features.py"
+"""A TorchScript module is code, loaded where it was allowed on the command line (toylab/outside.py)."""
+
+
+def dangers(tree: ast.AST) -> list[str]:
+    """What could run what is in a file."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.partition(".")[0] in UNPICKLING]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in UNPICKLING:
+            found.append(str(node.module))
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if name in CALLS_THAT_RUN_WHAT_THEY_ARE_GIVEN or options.get("shell") == "True":
+                found.append(name)
+            if name in ("np.load", "numpy.load") and options.get("allow_pickle") != "False":
+                found.append(name)
+            if name == "torch.jit.load":
+                found.append(name)
+    return found
+
+
+def test_nothing_of_ours_is_unpickled_or_evaluated():
+    found = {str(path.relative_to(PACKAGE)): dangers(ast.parse(path.read_text())) for path in MODULES}
+    assert {name: of for name, of in found.items() if of} == {SCRIPTS: ["torch.jit.load"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import pickle", "from joblib import load", "np.load(x)", "np.load(x, allow_pickle=True)", "torch.load(x)",
+     "eval(x)", "subprocess.run(x, shell=True)", "torch.jit.load(x)"],
+)  # fmt: skip
+def test_what_would_be_found(text: str):
+    assert dangers(ast.parse(text))
+
+
+STRANGE = ["../evil", "os:system"]
+STRANGER = ["..", "/tmp/evil", "a/b", "a\0b", "x" * 300, ".", "", "CON:", "%2e%2e"]
+
+
+@pytest.mark.parametrize("name", [*STRANGE, *(pytest.param(name, marks=pytest.mark.slow) for name in STRANGER)])
+@pytest.mark.parametrize("key", ["experiment", "preset", "methods", "law", "objective-of-a-method"])
+def test_names_of_a_stranger_are_no_paths(key: str, name: str, toylab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    given = {
+        "methods": {"methods": {name: "ddpm"}},
+        "law": {"law": {"name": name}},
+        "objective-of-a-method": {"methods": {"mine": {"name": name}}},
+    }.get(key, {key: name})
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.chdir(tmp_path / "theirs")
+    file = tmp_path / "theirs/config.json"
+    file.write_text(json.dumps({"experiment": "gmm-outliers"} | given))
+    code, _, err = toylab("run", "gmm-outliers", "--config", file, "--out", tmp_path / "theirs/runs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert not (tmp_path / "theirs/runs").exists()
+
+
+HUGE = [
+    {"seeds": 10**9}, {"samples": 10**9}, {"size": 10**12}, {"nfe": 10**9}, {"training": {"steps": 10**12}},
+    {"training": {"batch": 10**9}}, {"network": {"width": 10**9}}, {"network": {"depth": 10**9}},
+    {"evaluation": {"levels": 10**9}}, {"evaluation": {"points": 10**12}}, {"schedule": {"name": "ddpm", "T": 10**9}},
+    {"few_steps": [10**9]}, {"few_steps": [*range(2, 200)]}, {"law": {"name": "gaussian", "dim": 10**9}},
+    {"law": {"name": "ring-of-gaussians", "count": 10**9}}, {"law": {"name": "sphere", "dim": 10**9}},
+    {"law": {"name": "subspace", "dim": 10**9}}, {"law": {"name": "swiss-roll", "dim": 10**6}},
+    {"law": {"name": "torus", "radii": [1.0] * 100_000}}, {"contamination": [{"name": "outliers"}] * 1000},
+    {"methods": {f"m{number}": "ddpm" for number in range(100_000)}},
+]  # fmt: skip
+LIMITED = """
+import json, sys
+from toylab import launch
+from toylab.errors import BadInput
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[1]),) * 2)
+for given in json.load(sys.stdin):
+    try:
+        launch.configure_from(given, "lab", "smoke")
+        print("taken")
+    except BadInput as error:
+        print(str(error)[:100].replace(chr(10), " "))
+"""
+
+
+@pytest.mark.slow
+def test_absurd_sizes_are_refused_and_cost_nothing():
+    """Each of them, in a process of 6 GB and a minute."""
+    limit = 6 * 2**30
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "60"], input=json.dumps(HUGE), capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = done.stdout.splitlines()
+    assert len(said) == len(HUGE)
+    assert [given for given, line in zip(HUGE, said, strict=True) if line == "taken"] == []
+
+
+def test_a_sweep_of_absurd_size_is_refused(tmp_path: Path, toylab):
+    file = tmp_path / "sweep.json"
+    grid = {"nfe": [*range(2, 1000)], "seed": [*range(1000)]}
+    file.write_text(json.dumps({"experiment": "gmm-outliers", "grid": grid}))
+    code, _, err = toylab("sweep", file, "--dry-run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "combinations" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("deep.json", '{"law": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+        ("deeper.json", '{"a": ' * 500 + "1" + "}" * 500),
+        ("deep.toml", "law = " + "[" * 2000 + "]" * 2000),
+        ("keys.toml", ".".join("a" * 500) + " = 1"),
+    ],
+)
+def test_deep_nesting_is_refused(name: str, text: str, toylab, tmp_path: Path):
+    (tmp_path / name).write_text(text)
+    code, _, err = toylab("run", "gmm-outliers", "--config", tmp_path / name, "--out", tmp_path / "runs")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot read the configuration" in err
+
+
+def test_a_forged_folder_takes_no_memory(tmp_path: Path):
+    """Seeds without end, a tensor that is longer than its file, an array of another kind."""
+    (tmp_path / "weights").mkdir()
+    head = json.dumps({"network.x": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}).encode()
+    (tmp_path / "weights/ddpm.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
+    (tmp_path / "config.json").write_text(json.dumps({"seed": 0, "seeds": 10**12}))
+    run = runs.Run(tmp_path)
+    with pytest.raises(BadInput, match="seeds from 1 to"):
+        _ = run.seeds
+    with pytest.raises(BadInput, match="no safetensors file"):
+        run.load_tensors("weights/ddpm.safetensors")
+
+
+def test_a_run_uses_no_network(undrawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
+
+    def refused(*arguments: object) -> None:
+        raise AssertionError("the network was used")
+
+    for name in ("connect", "connect_ex", "sendto", "bind"):
+        monkeypatch.setattr(socket.socket, name, refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    launched = launch.prepare(launch.configure("tiny"), "cpu", tmp_path)
+    list(launched.carry_out())
+    assert launched.folder.is_done
