@@ -24,6 +24,18 @@ not as it was written is never used: whoever reads it is told, and a run that is
 """
 
 from toylab.runs.folder import CELLS, LOCK, WHOLE, Run, as_safetensors
-from toylab.runs.opening import find, load, name_of, open_run, readable
+from toylab.runs.opening import UNREADABLE, find, load, name_of, open_run, readable
 
-__all__ = ["CELLS", "LOCK", "WHOLE", "Run", "as_safetensors", "find", "load", "name_of", "open_run", "readable"]
+__all__ = [
+    "CELLS",
+    "LOCK",
+    "UNREADABLE",
+    "WHOLE",
+    "Run",
+    "as_safetensors",
+    "find",
+    "load",
+    "name_of",
+    "open_run",
+    "readable",
+]

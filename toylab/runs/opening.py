@@ -15,6 +15,17 @@ from toylab.checksums import PENDING, Damaged
 from toylab.errors import BadInput, one_line
 from toylab.runs.folder import LOCK, Read, Run
 
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    RuntimeError,
+)
+"""What files raise that hold something else than they should."""
 _BEFORE = {"environment.json", PENDING, LOCK}
 """What there may be before a configuration is written."""
 _PATIENCE = 10.0  # seconds; another process may be beginning the same run
@@ -41,7 +52,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{path} has no run that can be read: {one_line(error)}") from None
 
 
