@@ -148,8 +148,9 @@ def test_figures_are_drawn_with_members_that_diverged(spared, tmp_path: Path, mo
 @pytest.mark.parametrize("spared", [Denoising, None])
 def test_a_study_of_images_with_a_member_that_diverged(spared, undrawn, tmp_path: Path, monkeypatch):
     sicken(monkeypatch, 0, 3, spared)
-    changes = {"methods": {"ddpm": "ddpm", "robust-ran": "robust-ran"}, "grid": {}}
-    launched = prepare(configure("digits-noise", "smoke", changes=[changes]), "cpu", tmp_path)
+    small = {"grid": {"corruption.std": [0.2]}, "few_steps": [], "attack": {"budgets": []}}
+    configured = configure("digits-noise", "smoke", changes=[small], methods=["ddpm", "robust-ran"])
+    launched = prepare(configured, "cpu", tmp_path)
     list(launched.carry_out())
     failed = {row["method"] for row in launched.folder.rows if row["metric"] == DIVERGED}
     assert failed == ({"robust-ran"} if spared else {"ddpm", "robust-ran"})
