@@ -70,8 +70,12 @@ class Run:
 
     @cached_property
     def rows(self) -> list[results.Row]:
-        """results.csv as rows of text."""
-        return results.from_csv(self.read("results.csv").decode())
+        """results.csv as rows of text. Raises BadInput."""
+        text = self.read("results.csv").decode()
+        try:
+            return results.from_csv(text)
+        except BadInput as error:
+            raise BadInput(f"{self.path}/{error}") from None
 
     @property
     def results(self) -> "pandas.DataFrame":
