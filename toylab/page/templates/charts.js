@@ -334,7 +334,7 @@ function walks(root) {
     slider.setAttribute("aria-valuetext", text);
     draw(root, traces, layout, `${walk.paths[name][0][0].length} states on paths of ${name} at ${text}`);
     const arrowsAt = there && withField.checked ? ` Arrows: the score at t = ${figure(field.t[level])}, cut at ${LONGEST}.` : "";
-    root.querySelector(".told").textContent = `${name}: state ${now + 1} of ${walk.t.length} shown, of ${walk.of} stored.${arrowsAt}`;
+    root.querySelector(".told").textContent = `${name} at ${text}: state ${now + 1} of ${walk.t.length} shown, of ${walk.of} stored.${arrowsAt}`;
   }
 
   return show;
