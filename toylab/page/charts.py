@@ -119,7 +119,7 @@ def _metrics(numbers: Sequence[tuple[Shown, _Key, list[Row]]]) -> list[Data]:
 def _curves(numbers: Sequence[tuple[Shown, _Key, list[Row]]], by_ratio: bool) -> list[Data]:
     """Of every metric over noise levels, or over numbers of steps: run, method, cell, places, means, half-widths."""
     found: dict[tuple[str, str, str], dict[tuple[Any, ...], list[list[float | None]]]] = {}
-    places: dict[float | None, list[Row]]
+    places: Mapping[Any, list[Row]]  # by σ/α, t or number of steps
     for each, key, rows in numbers:
         if key.t:
             over, place = (_RATIO, _ratio(each, key.t)) if by_ratio else (_LEVEL, float(key.t))

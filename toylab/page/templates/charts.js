@@ -173,7 +173,7 @@ function metrics(root) {
       const [run, method] = JSON.parse(text), own = shown.filter((point) => point[0] === run && point[1] === method);
       const found = x.map((value) => own.find(({ 2: cell }) => cell[along.value] === "" || (numeric ? Number(cell[along.value]) : cell[along.value]) === value));
       return {
-        x: numeric ? x : x.map(plain), y: found.map((point) => point ? point[3] : null), mode: "lines+markers", name: plain(named(method, run)),
+        x: numeric ? x : x.map(plain), y: found.map((point) => point ? point[3] : null), mode: numeric ? "lines+markers" : "markers", name: plain(named(method, run)),
         error_y: { array: found.map((point) => point ? point[4] : null), color: colour(method), thickness: 1 },
         line: { color: lineColour(method), dash: several() ? DASHES[data.runs.indexOf(run) % 6] : data.methods[method].dash },
         marker: { color: colour(method), symbol: data.methods[method].symbol, size: 7 }, hovertemplate: "%{x}: %{y:.4g}",
@@ -182,7 +182,7 @@ function metrics(root) {
     const title = data.metrics[metric.value].title;
     const positive = numeric && x[0] > 0 && x.at(-1) > 20 * x[0];
     const horizontal = numeric ? { type: positive ? "log" : "linear", tickvals: x } : { type: "category" };
-    draw(root, traces, { height: 420, xaxis: axis(name, horizontal), yaxis: axis(title, { type: log.checked ? "log" : "linear" }) },
+    draw(root, traces, { height: 420, scattermode: numeric ? "overlay" : "group", scattergap: 0.4, xaxis: axis(name, horizontal), yaxis: axis(title, { type: log.checked ? "log" : "linear" }) },
       `${title} over ${name} by method; the same numbers are in the table below the chart`);
   }
 
@@ -334,7 +334,7 @@ function walks(root) {
     slider.setAttribute("aria-valuetext", text);
     draw(root, traces, layout, `${walk.paths[name][0][0].length} states on paths of ${name} at ${text}`);
     const arrowsAt = there && withField.checked ? ` Arrows: the score at t = ${figure(field.t[level])}, cut at ${LONGEST}.` : "";
-    root.querySelector(".told").textContent = `${name}: state ${now + 1} of ${walk.t.length} shown, of ${walk.of} stored.${arrowsAt}`;
+    root.querySelector(".told").textContent = `${name} at ${text}: state ${now + 1} of ${walk.t.length} shown, of ${walk.of} stored.${arrowsAt}`;
   }
 
   return show;
