@@ -111,7 +111,7 @@ def main(root: Path, kills: int) -> None:
         if chance.random() < 0.5:
             how, code = "clock", forked(lambda: carried_out(killed, STEPS, OFTEN), chance.uniform(0, seconds))
         else:
-            how, write = chance.choice(("before", "between", "after")), chance.randrange(12)
+            how, write = chance.choice(("before", "between", "after")), chance.randrange(30)
             code = forked(partial(dying, write, how, partial(carried_out, killed, STEPS, OFTEN)))
         if code == 0:
             again()
