@@ -47,6 +47,8 @@ class Index(Mapping[str, Entry]):
         return {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in found} | present
 
     def __getitem__(self, name: str) -> Entry:
+        if not isinstance(name, str):  # as a configuration may have it
+            raise KeyError(name)
         own = self._entries.get(name)  # first: to ask what is installed takes long
         return own if own and own.available else self._all()[name]
 

@@ -80,17 +80,21 @@ def to_csv(record: Record, preset: str) -> str:
 def from_csv(text: str, origin: str, preset: str) -> Record | None:
     """What a CSV holds of a preset, None if nothing. Raises BadInput for a table of another suite or form."""
     reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    try:
+        columns, rows = tuple(reader.fieldnames or ()), [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise BadInput(f"{origin}, line {reader.line_num}: {one_line(error)}") from None
+    if columns != COLUMNS:
         raise BadInput(f"{origin} is no record of the benchmark: its columns must be {', '.join(COLUMNS)}")
     lines: dict[str, Line] = {}
-    for row in reader:
+    for number, row in rows:
         try:
             if row["suite"] != VERSION:
                 raise BadInput(f"it is of suite {row['suite']}, this one is {VERSION}")
             if row["preset"] == preset:
                 _take(row, lines)
         except (BadInput, ValueError, TypeError) as error:
-            raise BadInput(f"{origin}, line {reader.line_num}: {one_line(error)}") from None
+            raise BadInput(f"{origin}, line {number}: {one_line(error)}") from None
     return Record(origin, lines) if lines else None
 
 
