@@ -42,7 +42,7 @@ EXPERIMENT = image_experiment(
         "default": _COMMON
         | {
             "grid": {"corruption.std": [0.0, 0.1, 0.2]},
-            "training": {"steps": 1000, "batch": 64},
+            "training": {"steps": 800, "batch": 64},
             "nfe": 50,
             "few_steps": [10],
             "samples": 400,
