@@ -155,6 +155,14 @@ def test_samples_beyond_two_dimensions_are_drawn_on_the_cut(tmp_path: Path):
     assert np.asarray(figure.axes[0].collections[0].get_offsets()) == pytest.approx(points[0, :, 1:] - [1, 0])
 
 
+def test_samples_without_references_are_drawn_on_their_own_scale(tmp_path: Path):
+    """All but the last 0.5 % of every method, but not what diverged."""
+    stored = {"ddpm": np.full((1, 4, 2), 2.0), "wide": np.full((1, 4, 2), -3.0), "broken": np.full((1, 4, 2), np.nan)}
+    grid = {"axis": np.linspace(-1, 1, 5), "log_density": np.zeros((5, 5))}
+    figure = study.samples(run_of(tmp_path, samples=stored, fields=grid))
+    assert figure.axes[0].get_xlim() == pytest.approx((-1.05 * 3, 1.05 * 3))
+
+
 def measured(values: dict[str, list[float]], metric: str, levels: int = 1) -> Run:
     """Method -> a mean over three seeds 0.01 apart, at each noise level."""
     rows = [

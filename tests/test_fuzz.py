@@ -302,7 +302,7 @@ ANYTHING = (Exception, SystemExit)
 DEFECTS: dict[str, tuple[str, Any]] = {
     "arguments": (
         "toylab.cli.running._of_machine",
-        lambda *chosen: chosen[3] and {"network": {"32-true": 1}[chosen[3]]},
+        lambda *chosen: {"network": {"precision": {"32-true": "fp32"}[chosen[3]]}} if chosen[3] else {},
     ),
     "assignments": ("toylab.configuration.layers._assignment", lambda text: json.loads(text.split("=")[1])),
     "settings": ("toylab.experiments.experiment.overlay", _merged),
