@@ -7,6 +7,7 @@ from typing import Any
 
 from toylab.experiments.lab import Lab
 from toylab.experiments.pipeline import study_experiment
+from toylab.experiments.sweep import sweep_experiment
 
 _TINY: dict[str, Any] = {
     "training": {"steps": 4, "batch": 16},
@@ -22,3 +23,6 @@ _TINY: dict[str, Any] = {
 EXPERIMENT = study_experiment(
     Lab, {"smoke": _TINY, "default": _TINY, "other": _TINY | {"nfe": 4}}, figures=("outlier-mass",)
 )
+
+GRIDDED = sweep_experiment({"smoke": _TINY | {"methods": {"ddpm": "ddpm"}}, "default": {}}, figures=("outlier-mass",))
+"""The same, over a grid."""
