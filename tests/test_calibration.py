@@ -267,7 +267,14 @@ def test_the_quantile_of_many_points_is_the_normal_one():
 
 
 @pytest.mark.slow
-def test_every_interval_holds_the_truth_as_often_as_it_says(toylab, tmp_path: Path):
-    """All cases, 1,000 replications each: some six minutes."""
-    code, _, err = toylab("calibrate", "-o", tmp_path / "calibration.md")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["eps-mse", "w2", "--replications", "100"], marks=pytest.mark.short, id="two"),
+        pytest.param([], id="all"),
+    ],
+)
+def test_every_interval_holds_the_truth_as_often_as_it_says(arguments: list[str], toylab, tmp_path: Path):
+    """All cases, 1,000 replications each, take some six minutes."""
+    code, _, err = toylab("calibrate", *arguments, "-o", tmp_path / "calibration.md")
     assert (code, err) == (0, "")

@@ -64,6 +64,7 @@ def test_a_member_that_diverges_leaves_the_others_untouched(name: str, monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.short
 def test_members_of_a_unet_do_not_share_a_nan(monkeypatch: pytest.MonkeyPatch):
     def trained() -> Trainer:
         law, seeds = digits(rank=4, components=2), [0, 1]

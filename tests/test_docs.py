@@ -83,6 +83,7 @@ def test_there_are_commands_and_code():
 
 
 @pytest.mark.slow
+@pytest.mark.short
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     """Every link and reference is there."""
     from mkdocs.commands.build import build

@@ -316,7 +316,7 @@ DEFECTS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.short] * (name == "toml")) for name in PARSERS])
 def test_a_defect_that_is_seeded_is_found(name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """In as many cases as the slow test above tries."""
     cases, of, few = PARSERS[name]

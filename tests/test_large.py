@@ -46,6 +46,7 @@ def test_ten_million_points_take_memory_for_themselves_alone(law: str):
 
 
 @pytest.mark.slow
+@pytest.mark.short
 def test_runs_side_by_side_keep_to_their_threads_and_their_numbers(tmp_path: Path):
     """Each has the CPU time of one thread at most, and the results that it has alone."""
     command = [sys.executable, "-m", "toylab", "run", "gmm-outliers", "--preset", "smoke", "--methods", "robust-ran"]

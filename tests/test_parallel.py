@@ -22,7 +22,7 @@ def train(launcher: list[str], *arguments: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["mlp", "unet"])
+@pytest.mark.parametrize("network", [pytest.param("mlp", marks=pytest.mark.short), "unet"])
 def test_two_processes_are_one(network: str, tmp_path: Path):
     """Weights, averages, moments and streams, after 8 steps of adversarial training with a lasting part, in float64;
     from the fifth step on also with the other number of processes."""

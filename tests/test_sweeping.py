@@ -585,6 +585,7 @@ def file(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.short
 def test_a_sweep_killed_half_way_goes_on_and_finishes(file: Path, tmp_path: Path):
     """Killed outright its job goes on and is waited for; interrupted it stops. All is done once, with the same bits."""
     out = tmp_path / "out"
