@@ -132,14 +132,19 @@ def test_a_run_with_a_member_that_diverged(tiny, toylab, tmp_path: Path, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spared", [Denoising, None])
-def test_figures_are_drawn_with_members_that_diverged(spared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("gmm-outliers", {}),
+        ("trajectory-attack", {"attack": {"budgets": [0.0, 0.3], "points": 20, "attacks": {"adaptive": {"steps": 2}}}}),
+    ],
+)
+def test_figures_are_drawn_with_members_that_diverged(name, more, spared, tmp_path: Path, monkeypatch):
     """One of a method, or the first member of all: a gap, not an error."""
     sicken(monkeypatch, 0, 3, spared)
     small = {"training": {"steps": 4, "batch": 16}, "network": {"width": 8, "depth": 1}, "samples": 60, "size": 100}
     small |= {"nfe": 3, "evaluation": {"levels": 2, "points": 20, "pair": 30}}
-    launched = prepare(
-        configure("gmm-outliers", "smoke", changes=[small], methods=["ddpm", "robust-adv"]), "cpu", tmp_path
-    )
+    launched = prepare(configure(name, "smoke", changes=[small, more], methods=["ddpm", "robust-adv"]), "cpu", tmp_path)
     list(launched.carry_out())
     assert load(launched.folder.path).is_done
     assert (launched.folder.path / "figures/samples.png").exists()

@@ -4,11 +4,14 @@ import csv
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from toylab.launch import configure, prepare
 
 SCRIPT = Path(__file__).with_name("together.py")
 TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -64,6 +67,29 @@ def test_a_run_by_two_processes_has_the_results_of_one(name: str, options: list[
         values, same = ([float(r.pop(key)) for key in ("value", "stderr")] for r in (row, other))
         assert row == other
         assert values == pytest.approx(same, rel=1e-3, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("held", "code"), [(True, 1), (False, 2)])
+def test_the_first_process_says_what_is_wrong_and_all_leave(held: bool, code: int, toylab, tmp_path: Path):
+    """A folder where another process is at work, one that cannot be written; nobody waits for anybody, nor speaks."""
+    run = ["run", "gmm-outliers", "--preset", "smoke", "--methods", "ddpm"]
+    settings = ["--devices", "2", "--set", "training.accumulate=2"]
+    several = [sys.executable, "-m", "toylab", *run, *settings, "--out", tmp_path / "runs"]
+    if held:
+        launched = prepare(
+            configure("gmm-outliers", "smoke", changes=[{"training": {"accumulate": 2}}], methods=["ddpm"]),
+            "cpu", tmp_path / "runs",
+        )  # fmt: skip
+        context: AbstractContextManager[object] = launched.folder.held()
+    else:
+        (tmp_path / "runs").write_text("")
+        context = nullcontext()
+    with context:
+        done = subprocess.run(several, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_several_processes_cannot_do_is_said(toylab):

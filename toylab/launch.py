@@ -18,7 +18,7 @@ import torch
 
 from toylab import figures, index, outside, parallel, runs
 from toylab.configuration import read
-from toylab.errors import BadInput, Unable, unknown
+from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
 from toylab.experiments.models import Models
 from toylab.experiments.rehearsal import workshop
@@ -73,19 +73,14 @@ class Launch:
     @contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether the run is finished, while no other process is at work on it: the first of several asks for all."""
-        company = parallel.here()
         with ExitStack() as stack:
-            error: Exception | None = None
-            if company.rank == 0:
-                try:
-                    stack.enter_context(self.folder.held())
-                    self.folder.tidy()
-                except (Unable, OSError) as raised:
-                    error = raised
-            error = company.told(error)
-            if error is not None:
-                raise error
-            yield company.told(company.rank == 0 and self.folder.is_done)
+
+            def held() -> bool:
+                stack.enter_context(self.folder.held())
+                self.folder.tidy()
+                return self.folder.is_done
+
+            yield parallel.by_first(held)
 
 
 def configure(

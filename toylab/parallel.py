@@ -6,6 +6,7 @@ process writes; the others train with it and do nothing else.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -101,6 +102,22 @@ _here: Company = Alone()
 def here() -> Company:
     """The processes that this one belongs to."""
     return _here
+
+
+def by_first(work: Callable[[], T]) -> T:
+    """What the first process does, and all of them learn. Raises what that raises; the others leave without a word."""
+    found, error = None, None
+    if _here.rank == 0:
+        try:
+            found = work()
+        except Exception as raised:
+            error = raised
+    found, failed = _here.told((found, error is not None))
+    if error is not None:
+        raise error
+    if failed:
+        raise SystemExit(1)
+    return cast(T, found)
 
 
 def part() -> None:

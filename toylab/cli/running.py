@@ -1,7 +1,7 @@
 """What runs an experiment: `toylab run` and `toylab reproduce`."""
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,9 +64,8 @@ def run(
             f"reusing the run finished {finished['date']} with toylab {finished['version']}; --fresh runs it anew"
         )
     elif parallel.here().rank:
-        with suppress(Unable):  # which the first one says
-            for _ in launched.carry_out():
-                pass
+        for _ in launched.carry_out():
+            pass
     else:
         if configured.preset in configured.experiment.untried:
             typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")

@@ -63,10 +63,14 @@ def open_run(root: Path, config: Mapping[str, Any], device: torch.device, fresh:
     Raises BadInput where `root` cannot be written or the folder is not to be trusted, Unable where another process
     keeps beginning the same run.
     """
-    company = parallel.here()
-    run = None if company.rank else _opened(root, config, device, fresh)
-    path = company.told(Path() if run is None else run.path)
-    return Read(path) if run is None else run
+    opened: list[Run] = []
+
+    def by_first() -> Path:
+        opened.append(_opened(root, config, device, fresh))
+        return opened[0].path
+
+    path = parallel.by_first(by_first)
+    return opened[0] if opened else Read(path)
 
 
 def _opened(root: Path, config: Mapping[str, Any], device: torch.device, fresh: bool) -> Run:
