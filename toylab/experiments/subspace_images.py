@@ -4,7 +4,8 @@ The bridge from toy laws to image data sets. The law is the mixture of subspace-
 subspace of pixel space; here the digits are 8 x 8, 16 x 16, and 32 x 32 in three colours, and the network is the U-Net
 that image data sets are trained with, by the same loop. 90 % of the training images get Gaussian noise of 0.2 in units
 of [-1, 1]. ε MSE is the error of the U-Net's score, `normal-std` the noise it leaves in each direction off the
-subspace, W2 that of samples to the clean law, beside exact scores through the same sampler. Trainings are short.
+subspace, W2 that of samples to the clean law, beside exact scores through the same sampler. Trainings are short, and
+the network predicts v, as in digits-noise.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ _COMMON: dict[str, Any] = {
     "law": "digits",
     "contamination": {"name": "inlier-noise", "fraction": 0.9, "std": 0.2},
     "network": {"name": "unet", "channels": [16, 32]},
+    "parametrization": "v",
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
