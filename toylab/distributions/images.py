@@ -21,7 +21,7 @@ from toylab.errors import BadInput
 class SubspaceMixture(Embedded):
     """A Gaussian mixture in the affine subspace offset + span(basis) of R^D; singular at sigma = 0.
 
-    mixture: in R^rank; basis: (D, rank) with orthonormal columns; offset: (D,), 0 by default. `distance` is that to
+    law: in R^rank; basis: (D, rank) with orthonormal columns; offset: (D,), 0 by default. `distance` is that to
     the subspace, where no component is singular in it. Raises BadInput for anything else.
     """
 
