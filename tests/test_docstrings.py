@@ -65,7 +65,7 @@ def test_every_parameter_that_is_described_is_there():
     [
         ('def f(a, *b):\n    """Do. a, b: what; c: none."""', {"c"}),
         (
-            'class C:\n    """Is. x: what; y: what.\n\n    z: what."""\n    x: int\n    def __init__(self, y): self.w = 1',
+            'class C:\n    """Is. x: what; y: what.\n\n    z: what."""\n    x: int\n    def __init__(self, y): 0',
             {"z"},
         ),
         ('def f(a):\n    """So\n    it is: `a` works as: it does."""', set()),

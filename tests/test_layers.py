@@ -1,44 +1,35 @@
-"""A file imports only from rooms above it."""
+"""The house: a room imports only from those below it, and nothing stands about unused."""
 
-import ast
+import re
+import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
+from vulture import Vulture
 
-PACKAGE = Path(__file__).parents[1] / "toylab"
-ROOMS = [
-    "__init__", "errors", "files", "checksums", "parallel", "process", "environment", "outside", "entries", "index",
-    "configuration", "randomness", "distributions",
-    "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
-    "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
-    "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments", "evaluation",
-    "figures", "page", "launch", "sweeping", "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
-]  # fmt: skip
+ROOT = Path(__file__).parents[1]
 
 
-def imported(tree: ast.AST) -> set[str]:
-    """Rooms a module imports, also inside functions."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("toylab.")}
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports are not used here"
-            module = (node.module or "").split(".")
-            if module == ["toylab"]:
-                names |= {alias.name for alias in node.names if alias.name in ROOMS}
-            elif module[0] == "toylab":
-                names.add(module[1])
-    return names
+def test_a_room_imports_only_from_those_below_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True) == 0
 
 
-def test_every_module_has_a_room():
-    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms == set(ROOMS)
+def test_the_picture_in_the_docs_is_of_these_imports():
+    drawn = runpy.run_path(str(ROOT / "docs" / "architecture.py"))["svg"]()
+    assert drawn == (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_upwards(path: Path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    above = set(ROOMS[: ROOMS.index(room) + 1])
-    assert imported(ast.parse(path.read_text())) <= above
+@pytest.mark.slow
+@pytest.mark.short
+def test_nothing_is_unused(monkeypatch: pytest.MonkeyPatch):
+    """By name: the index's names are used, and those that pydantic, typer and others call, as pyproject.toml says."""
+    monkeypatch.chdir(ROOT)
+    settings = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["vulture"]
+    indexed = re.findall(r'"toylab[\w.]*:(\w+)"', (ROOT / "toylab" / "index.py").read_text(encoding="utf-8"))
+    found = Vulture(ignore_names=settings["ignore_names"] + indexed, ignore_decorators=settings["ignore_decorators"])
+    found.scavenge(settings["paths"])
+    unused = [one for one in found.get_unused_code() if ROOT / "toylab" in one.filename.resolve().parents]
+    assert [one.get_report() for one in unused] == []

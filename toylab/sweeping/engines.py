@@ -64,7 +64,6 @@ class Local:
         self.threads = max(1, min(cores() // self.at_once, _allowed()))
         self._folder, self._on_gpu = folder, on_gpu
         self._jobs: dict[str, tuple[Any, str]] = {}
-        self._held: set[str] | None = None
 
     def submit(self, cells: Sequence[Cell]) -> None:
         import submitit
