@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toylab import index
-from toylab.cli.app import app
+from toylab.cli import completing
+from toylab.cli.app import command
 from toylab.cli.printing import print_lines, print_run, progress_bar
 from toylab.errors import BadInput, Unable, one_line, unknown
 
@@ -19,18 +20,37 @@ if TYPE_CHECKING:
     from toylab.runs import Run
 
 
-@app.command()
+@command("toylab run gmm-outliers --preset smoke")
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.")],
-    preset: Annotated[str | None, typer.Option(help="Usually smoke, default (the default) or paper.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.", autocompletion=completing.experiments
+        ),
+    ],
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Usually smoke, default (the default) or paper.", autocompletion=completing.presets),
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting; may be repeated.",
+            autocompletion=completing.settings,
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings from a .toml or .json file.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
-    device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto (cuda if there is one, else cpu), cpu, cuda or mps.", autocompletion=completing.devices
+        ),
+    ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many devices of each machine train together.")] = 1,
     strategy: Annotated[str, typer.Option(help="How: ddp.")] = "ddp",
     precision: Annotated[
@@ -45,7 +65,7 @@ def run(
         bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
     ] = False,
 ) -> None:
-    """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
+    """Run an experiment: train, sample, measure, draw."""
     from toylab import launch, outside, parallel
     from toylab.configuration import assignments
 
@@ -110,15 +130,18 @@ def _of_machine(device: str, devices: int, strategy: str, precision: str | None)
     return changes
 
 
-@app.command()
+@command("toylab reproduce figures/gmm-outliers")
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.")],
-    device: Annotated[str, typer.Option(help="As for run.")] = "auto",
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.", autocompletion=completing.runs),
+    ],
+    device: Annotated[str, typer.Option(help="As for run.", autocompletion=completing.devices)] = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the repetition there, and go on with it if interrupted.")
     ] = None,
 ) -> None:
-    """Run a finished run again and compare: 0 if it agrees, 1 if not. Example: toylab reproduce figures/gmm-outliers"""
+    """Run a finished run again and compare: 0 if it agrees, 1 if not."""
     from tempfile import TemporaryDirectory
 
     from toylab import reproduction
