@@ -7,12 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 ROOMS = [
-    "__init__", "errors", "files", "checksums", "parallel", "process", "environment", "diagnosis", "outside", "entries", "index",
-    "configuration", "randomness", "distributions",
+    "__init__", "errors", "files", "checksums", "parallel", "process", "environment", "diagnosis", "outside", "entries",
+    "index", "configuration", "randomness", "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
     "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
-    "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments", "contrasts", "evaluation",
-    "figures", "page", "launch", "sweeping", "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
+    "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments",
+    "contrasts", "evaluation", "figures", "page", "launch", "sweeping", "notebook", "suite", "gallery",
+    "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 

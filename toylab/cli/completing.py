@@ -43,8 +43,7 @@ devices = words("auto", "cpu", "cuda", "mps")
 
 def presets(context: typer.Context, incomplete: str) -> list[str]:
     """Those of the experiments typed before; of all of them where there is none."""
-    typed = context.params.get("name") or context.params.get("names") or []
-    typed = [typed] if isinstance(typed, str) else typed
+    typed = [word for word in _typed(context) if word in index.EXPERIMENTS]
     of = [index.presets(name) for name in typed or index.EXPERIMENTS]
     return words(*dict.fromkeys(preset for each in of for preset in each))(incomplete)
 
@@ -74,6 +73,13 @@ def runs(incomplete: str) -> list[str]:
 
 def methods(context: typer.Context, incomplete: str) -> list[str]:
     """Completes those trained in the run that was typed before."""
-    path = context.params.get("path")
-    weights = sorted(Path(path, "weights").glob("*.safetensors")) if path else []
+    weights = (file for word in _typed(context) for file in sorted(Path(word, "weights").glob("*.safetensors")))
     return words(*(file.stem for file in weights))(incomplete)
+
+
+def _typed(context: typer.Context) -> list[str]:
+    """The words before; those before an option without its value are not parsed yet."""
+    parsed = [
+        one for value in context.params.values() for one in (value if isinstance(value, list | tuple) else [value])
+    ]
+    return [str(one) for one in (*parsed, *context.args) if one]

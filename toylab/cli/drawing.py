@@ -7,7 +7,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import duration, print_table, progress_bar
+from toylab.cli.printing import LONG, duration, print_table, progress_bar
 from toylab.cli.running import reported
 from toylab.errors import BadInput
 
@@ -54,12 +54,17 @@ def figures(
 def _make(exhibits: "list[Exhibit]", out: Path) -> None:
     """Run and draw one after the other, under one bar in seconds of the estimates; README after each."""
     from toylab import gallery
+    from toylab.experiments.rehearsal import most_memory
 
     gallery.write_readme(out)  # to be told now, and not after hours, that it cannot be written
+    seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
+    if sum(seconds) >= LONG:
+        memory = most_memory(exhibits[0].device) / 2**30
+        typer.echo(
+            f"this takes about {duration(sum(seconds))} on this machine, and {memory:.1f} GiB of memory", err=True
+        )
     with progress_bar() as bar:
-        task = bar.add_task("estimating", total=None)
-        seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
-        bar.update(task, total=sum(seconds))
+        task = bar.add_task("starting", total=sum(seconds))
         for number, exhibit in enumerate(exhibits):
             run, before = exhibit.run, sum(seconds[:number])
             if run is None or not run.is_done:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from toylab.runs import Run
 
 _WIDE = 500
+LONG = 60.0
+"""Seconds of a run that are told before it starts."""
 _PATIENCE = 60.0  # seconds between two lines that stand for a bar where there is none
 
 

@@ -10,12 +10,13 @@ import typer
 from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import print_lines, print_run, progress_bar
+from toylab.cli.printing import LONG, duration, print_lines, print_run, progress_bar
 from toylab.errors import BadInput, Unable, one_line, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from toylab.experiments.rehearsal import Rehearsal
     from toylab.launch import Configured, Launch
     from toylab.runs import Run
 
@@ -105,11 +106,36 @@ def _rehearse(configured: "Configured", device: str) -> None:
         raise BadInput(f"{configured.name} trains nothing that a few steps could be timed of")
     if configured.experiment.check:
         configured.experiment.check(configured.settings)
-    found = rehearse(configured.settings, launch.device_of(device))
+    found = rehearse(configured.settings, launch.device_of(device), configured.experiment.work)
     lines = [[part.name, f"{part.times:.6g}", f"{part.seconds:.3g}", f"{part.hours:.3g}"] for part in found.parts]
-    print_lines("on this machine, one after the other", [["part", "times", "seconds", "hours"], *lines])
+    print_lines(f"on this machine, {_at_once(found)}", [["part", "times", "seconds", "hours"], *lines])
     sizes = f"{found.memory / 2**30:.2g} GiB of memory, {found.disk / 2**30:.2g} GiB on disk"
-    typer.echo(f"in all about {found.hours:.3g} hours without metrics, {sizes}")
+    without = "" if found.is_whole else " without metrics"
+    typer.echo(f"in all about {found.seconds / 3600:.3g} hours{without}, {sizes}")
+
+
+def _at_once(found: "Rehearsal") -> str:
+    several = f"{found.at_once} at once" if found.at_once > 1 else "one after the other"
+    return f"{several}, with {found.threads} thread{'s' * (found.threads > 1)} each"
+
+
+def _announce(launched: "Launch") -> None:
+    """What a long run takes, on standard error, before it starts."""
+    from toylab.experiments.rehearsal import expected
+
+    configured = launched.configured
+    found = expected(configured.settings, launched.device, configured.experiment.work)
+    if found is None:
+        return
+    done = launched.folder.seconds or 0.0
+    left = max(found.seconds - done, 0.05 * found.seconds)
+    if left >= LONG:
+        going_on = ", of which some is done" if done else ""
+        typer.echo(
+            f"this takes about {duration(left)} on this machine{going_on} ({_at_once(found)}), and"
+            f" {found.memory / 2**30:.1f} GiB of memory",
+            err=True,
+        )
 
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
@@ -190,6 +216,8 @@ def carry_out(launched: "Launch", err: bool = False) -> None:
     for line in launched.folder.said:
         typer.echo(f"note: {line}", err=err)
     typer.echo(f"writing to {launched.folder.path}", err=err)
+    with reported(launched.folder):
+        _announce(launched)
     with reported(launched.folder), progress_bar(err) as bar:
         task = bar.add_task("starting", total=None)
         for progress in launched.carry_out():

@@ -7,7 +7,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import print_json, print_lines, progress_bar
+from toylab.cli.printing import LONG, duration, print_json, print_lines, progress_bar
 from toylab.errors import BadInput, unknown
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def sweep(
     with folder.held():
         found = carrying.look(planned.cells, folder)
         with_jobs = _engine(engine, folder, len(planned.cells), jobs, planned.slurm)
+        if isinstance(with_jobs, Local):
+            _announce(found, folder, with_jobs)
         _carry_out(found, folder, with_jobs, retry)
     _conclude(found, folder)
 
@@ -116,6 +118,23 @@ def _conclude(found: "Progress", folder: "SweepFolder") -> None:
     if failed or stopped:
         raise typer.Exit(1)
     typer.echo(f"all {total} cells are finished: toylab results {folder.path}")
+
+
+def _announce(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
+    """What a long sweep takes, on standard error, before it starts."""
+    from toylab.experiments.rehearsal import most_memory
+    from toylab.sweeping import carrying
+    from toylab.sweeping.folder import State
+
+    todo = [cell for cell in found.cells if found.standings[cell.name].state is State.MISSING]
+    seconds = carrying.estimates(todo, folder.device, local.threads)
+    if None not in seconds and (whole := sum(filter(None, seconds)) / local.at_once) >= LONG:
+        memory = local.at_once * most_memory(folder.device) / 2**30
+        typer.echo(
+            f"this takes about {duration(whole)} on this machine ({local.at_once} at once),"
+            f" and {memory:.1f} GiB of memory",
+            err=True,
+        )
 
 
 def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
