@@ -30,7 +30,9 @@ def show(
     charts: Annotated[
         bool | None, typer.Option(help="Bars of the main metrics; by default in a terminal, of what is no sweep.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON: docs/how-to/command-line.md.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as JSON: docs/how-to/command-line.md.")
+    ] = False,
 ) -> None:
     """Show a finished run: its settings, table, charts and files."""
     if ledger and compare:
