@@ -1,15 +1,20 @@
 """The command line: what works, what is refused, and how it exits."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer.main
 
-from toylab import environment, runs
+from tests.test_terminal import ESCAPE, Terminal
+from toylab import environment, launch, runs
+from toylab.cli.app import app
 from toylab.errors import BadInput
 
 TINY = [
@@ -17,6 +22,13 @@ TINY = [
     "--set", "samples=60", "--set", "evaluation.levels=2", "--set", "evaluation.points=20",
     "--set", "evaluation.pair=30", "--set", "size=100", "--seeds", "2",
 ]  # fmt: skip
+
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+EXAMPLES = {name: command.epilog.split("\n  ")[1:] for name, command in COMMANDS.items()}
+LONG = {"run", "benchmark", "reproduce"}
+"""Commands whose examples take long: they are looked at, and not carried out."""
+DEAR = {"laws", "claims", "report", "calibrate"}
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +60,123 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_ot():
         "heavy = {'torch', 'pandas', 'ot', 'numpy', 'scipy', 'matplotlib', 'submitit', 'duckdb', 'plotly', 'jinja2'}\n"
         "print(heavy & set(sys.modules), file=sys.stderr)"
     )
-    commands = ("run", "sweep", "results", "benchmark", "claims", "figures", "reproduce", "calibrate", "report")
-    helps = [[command, "--help"] for command in commands]
+    helps = [[command, "--help"] for command in COMMANDS]
     for arguments in (["--help"], ["list"], *helps):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "set()\n")
         assert done.stdout
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout in which the example of `toylab run` was typed."""
+    (tmp_path / "runs").symlink_to(finished.parent)
+    (tmp_path / "figures").symlink_to(Path(__file__).parents[1] / "figures")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def expanded(line: str) -> list[str]:
+    """As a shell does."""
+    return [word for part in shlex.split(line) for word in sorted(map(str, Path().glob(part))) or [part]]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEAR)) for n in COMMANDS])
+def test_the_example_in_every_commands_help_works_as_it_is_typed(toylab, place: Path, name: str):
+    code, text, _ = toylab(name, "--help")
+    assert code == 0
+    assert EXAMPLES[name]
+    assert all(f"    {line}\n" in text for line in EXAMPLES[name])  # in one piece
+    *before, line = EXAMPLES[name]
+    for other in before:
+        subprocess.run(["sh", "-c", other], check=True)
+    words = expanded(line)
+    assert words[:2] == ["toylab", name]
+    if name in LONG:
+        given = COMMANDS[name].make_context(name, words[2:]).params
+        assert name != "run" or launch.configure(given["name"], given["preset"])
+        return
+    code, out, err = toylab(*words[1:])
+    assert (code, ESCAPE in out + err) == (0, False)
+    assert out
+    assert "*" not in " ".join(words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_errors_are_plain_text_also_in_a_terminal(monkeypatch: pytest.MonkeyPatch, name: str):
+    from toylab import cli
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    for words, code in (([name, "--help"], 0), ([name, "--no-such-option"], 2)):
+        out, err = Terminal(), Terminal()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setattr(sys, "argv", ["toylab", *words])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == code
+        assert ESCAPE not in out.shown + err.shown
+        assert (f"Usage: toylab {name}" in out.shown) == (code == 0)
+        assert err.shown.count("\n") == (code == 2)
+
+
+def test_a_terminal_is_shown_charts_and_no_escape_code_where_it_wants_none(
+    monkeypatch: pytest.MonkeyPatch, place: Path, toylab
+):
+    run = expanded("runs/*")[0]
+    chart = "outlier mass: mean and standard error over 2 seeds\n"
+    assert chart not in toylab("show", run)[1]
+    assert chart in toylab("show", run, "--charts")[1]
+    assert toylab("show", run, "--charts", "--markdown")[0] == 2
+    for wish, escape, charts in (("1", False, []), ("", True, []), ("1", False, ["--no-charts"])):
+        terminal = Terminal()
+        monkeypatch.setenv("NO_COLOR", wish)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert toylab("show", run, *charts)[0] == 0
+        assert (ESCAPE in terminal.shown, chart in terminal.shown) == (escape, not charts)
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        ("list", "experiments laws objectives metrics samplers"),
+        ("show runs/*", "summary run experiment config files under_trained diverged"),
+        ("show runs/* --compare", "differences run compared_with"),
+        pytest.param("show figures/gmm-outliers-ledger --ledger", "ledger run", marks=pytest.mark.slow),
+        ("results runs", "rows runs unfinished settings"),
+        ('results runs --sql "select method, avg(value) as x from results group by all"', "rows runs unfinished"),
+        ("claims --results runs", "claims"),
+        pytest.param("claims --results figures", "claims", marks=pytest.mark.slow),
+        ("compare runs/* runs/*", "differences runs settings by_chance"),
+        ("doctor", "versions devices memory disk extras problems"),
+    ],
+)
+def test_json_is_one_document_and_nothing_else(toylab, place: Path, command: str, keys: str):
+    code, out, _ = toylab(*expanded(command), "--json")
+    assert code == 0
+    found = json.loads(out, parse_constant=pytest.fail)
+    assert {*keys.split()} <= found.keys()
+    assert found[keys.split()[0]]  # something is in it
+
+
+def test_json_holds_the_numbers_of_the_rows(toylab, finished: Path):
+    run = runs.load(finished)
+    values = [
+        float(r["value"]) for r in run.rows if (r["method"], r["metric"], r["against"]) == ("ddpm", "w2", "clean")
+    ]
+    found = json.loads(toylab("show", finished, "--json")[1])
+    (entry,) = (e for e in found["summary"] if (e["method"], e["metric"], e["against"]) == ("ddpm", "w2", "clean"))
+    assert [*entry["values"].values()] == values
+    assert entry["mean"] == pytest.approx(np.mean(values))
+    assert entry["stderr"] == pytest.approx(np.std(values, ddof=1) / len(values) ** 0.5)
+    assert found["config"] == json.loads((finished / "config.json").read_text())
+    assert str(finished / "results.csv") in found["files"]
+    rows = json.loads(toylab("results", finished.parent, "--json")[1])["rows"]
+    values = [float(row["value"]) for row in run.rows]
+    assert [row["value"] for row in rows] == [value if np.isfinite(value) else None for value in values]
+    assert {row["t"] for row in rows} == {float(row["t"]) if row["t"] else None for row in run.rows}
+    assert {type(row["seed"]) for row in rows} == {int}
 
 
 def test_list_names_everything(toylab):

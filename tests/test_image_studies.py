@@ -143,10 +143,12 @@ def test_what_a_run_takes_is_said_and_nothing_is_written(toylab, tmp_path: Path)
     assert "ddpm: training" in out
     assert "hours" in out
     assert not any(tmp_path.iterdir())
-    found = rehearse(study(), torch.device("cpu"))
-    assert [part.times for part in found.parts[:-1]] == [2.0]
-    assert found.parts[-1].times == pytest.approx((3 + 2) * 24 / 500)
-    assert found.hours > 0
+    found = rehearse(study(), torch.device("cpu"), lambda settings: image_pipeline.Work(settings).total)
+    training, after = found.parts
+    work = image_pipeline.Work(study())
+    assert (training.times, after.times) == (2.0, work.measuring * work.subjects)
+    assert after.seconds == pytest.approx(training.seconds / work.costs["ddpm"])
+    assert found.seconds == pytest.approx(3600 * (training.hours + after.hours / found.at_once))
     assert found.memory > 2**26
 
 

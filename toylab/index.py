@@ -354,3 +354,15 @@ EXPERIMENTS = Index(
     },
     group="toylab.experiments",
 )
+
+_PRESETS = {
+    "gmm-outliers": ("smoke", "default", "ledger", "paper"),
+    "contamination-grid": ("smoke", "default", "paper"),
+    "prior-art": ("smoke", "default", "plane"),
+} | dict.fromkeys(("cifar10-noise", "celeba-noise", "lsun-noise"), ("smoke", "paper"))
+
+
+def presets(experiment: str) -> tuple[str, ...]:
+    """The names of an experiment's presets, known without importing it; of one of another package those it most likely
+    has."""
+    return _PRESETS.get(experiment, ("smoke", "default"))

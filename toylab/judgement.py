@@ -60,8 +60,12 @@ class Comparison(NamedTuple):
         return cls(key, column, Interval.of(gaps), p_value(gaps) if _vary(gaps) else math.nan)
 
     def __str__(self) -> str:
-        p = "" if math.isnan(self.p) else " (p < 0.001)" if self.p < 0.001 else f" (p {self.p:.2g})"
-        return str(self.difference) + p
+        return str(self.difference) + (f" (p {p_text(self.p)})" if not math.isnan(self.p) else "")
+
+
+def p_text(p: float) -> str:
+    """A p-value in few digits; a dash where there is none."""
+    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def trainings(rows: Sequence[Row]) -> dict[Key, Training]:
@@ -108,11 +112,8 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
 
 def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
     """Comparisons with their p-values adjusted (Holm) for all of them."""
-    found = list(found)
-    tested = [index for index, comparison in enumerate(found) if not math.isnan(comparison.p)]
-    for index, p in zip(tested, holm([found[index].p for index in tested]), strict=True):
-        found[index] = found[index]._replace(p=p)
-    return found
+    adjusted = holm([comparison.p for comparison in found])
+    return [comparison._replace(p=p) for comparison, p in zip(found, adjusted, strict=True)]
 
 
 def compared(rows: Sequence[Row]) -> list[list[str]]:

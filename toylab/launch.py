@@ -27,6 +27,9 @@ from toylab.objectives import Denoising
 from toylab.runs import Run
 from toylab.training import Trainer
 
+_SHARE = 0.02
+"""Of a run: what its estimate may take."""
+
 
 @dataclass(frozen=True)
 class Configured:
@@ -152,10 +155,13 @@ def estimate(configured: Configured, device: torch.device) -> float | None:
     training = iter(Trainer(lab.denoiser(), lab.sources_for(Denoising()), Denoising(), recipe, lab.seeds))
     torch.set_num_threads(threads // side_by_side)
     try:
-        seconds = [_timed(training) for _ in range(15)][5:]  # the first warm up
+        seconds, whole = [_timed(training)], 0.0  # the first warms up
+        while len(seconds) < 3 or (len(seconds) < 15 and sum(seconds) < _SHARE * whole):
+            seconds.append(_timed(training))
+            whole = statistics.median(seconds[1:][-10:]) * configured.experiment.work(study) / side_by_side
     finally:
         torch.set_num_threads(threads)
-    return statistics.median(seconds) * configured.experiment.work(study) / side_by_side
+    return whole
 
 
 def _timed(steps: Iterator[object]) -> float:

@@ -12,7 +12,7 @@ the rows of the other members are there, and the row `diverged-in-step` says whi
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toylab.errors import BadInput
@@ -196,13 +196,19 @@ def summary(rows: Sequence[Row], marked: Collection[tuple[Cell, str]] = ()) -> l
     was measured or a key has no part in it. marked: whose names get a dagger."""
     keys = swept(rows)
     body = []
-    for cell, own in by_cell(rows, keys).items():
-        for method in dict.fromkeys(row["method"] for row in own):
-            name = method + (f" {DAGGER}" if (cell, method) in marked else "")
-            body.append([name, *(value or "-" for value in cell), *(_cell(own, method, column) for column in SUMMARY)])
+    for cell, method, own in subjects(rows, keys):
+        name = method + (f" {DAGGER}" if (cell, method) in marked else "")
+        body.append([name, *(value or "-" for value in cell), *(_cell(own, method, column) for column in SUMMARY)])
     used = [i for i in range(1 + len(keys) + len(SUMMARY)) if i == 0 or any(line[i] != "-" for line in body)]
     heading = ["method", *short(keys), *(column.heading for column in SUMMARY)]
     return [[line[i] for i in used] for line in [heading, *body]]
+
+
+def subjects(rows: Sequence[Row], keys: Sequence[str]) -> Iterator[tuple[Cell, str, list[Row]]]:
+    """Every cell and method in it, and the rows of the cell."""
+    for cell, own in by_cell(rows, keys).items():
+        for method in dict.fromkeys(row["method"] for row in own):
+            yield cell, method, own
 
 
 def attacked_summary(rows: Sequence[Row], metric: str = "displacement") -> list[list[str]]:
@@ -254,12 +260,23 @@ def of_seeds(
     return {seed: mean(values) for seed, values in sorted(found.items())}
 
 
+class Divergence(NamedTuple):
+    """Who diverged, and in which step."""
+
+    method: str
+    seed: int
+    step: int
+
+
+def divergences(rows: Sequence[Row]) -> list[Divergence]:
+    """Those of a run."""
+    failed = (row for row in rows if row["metric"] == DIVERGED)
+    return [Divergence(row["method"], int(row["seed"]), round(float(row["value"]))) for row in failed]
+
+
 def footnote(rows: Sequence[Row]) -> str:
     """Who diverged, and in which step; empty where nobody did."""
-    failed = [
-        f"{row['method']}, seed {row['seed']}, in step {float(row['value']):.0f}"
-        for row in rows if row["metric"] == DIVERGED
-    ]  # fmt: skip
+    failed = [f"{method}, seed {seed}, in step {step}" for method, seed, step in divergences(rows)]
     return f"nan: no mean leaves out what diverged: {'; '.join(failed)}" if failed else ""
 
 

@@ -23,8 +23,8 @@ class Interval(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         """The interval of one number a seed."""
-        n, centre = len(values), mean(values)
-        return cls(centre, math.nan if n == 1 else student(n) * _std(values, centre) / math.sqrt(n))
+        n = len(values)
+        return cls(mean(values), math.nan if n == 1 else student(n) * stderr(values))
 
     def __str__(self) -> str:
         if math.isnan(self.mean):
@@ -37,9 +37,57 @@ class Interval(NamedTuple):
         return low <= self.mean - self.half and self.mean + self.half <= high
 
 
+class Difference(NamedTuple):
+    """A difference of means, its standard error, and the degrees of freedom of that; NaN for too few values."""
+
+    value: float
+    stderr: float
+    dof: float
+
+    @property
+    def ratio(self) -> float:
+        """The difference in standard errors; infinite where there is one, and no error."""
+        if self.stderr == 0:
+            return math.copysign(math.inf, self.value) if self.value else 0.0
+        return self.value / self.stderr
+
+    @property
+    def p(self) -> float:
+        """Of Student's two-sided test that it is 0; NaN where nothing varies."""
+        return 2 * self.tail(abs(self.ratio)) if math.isfinite(self.ratio) and self.stderr > 0 else math.nan
+
+    def tail(self, ratio: float) -> float:
+        """The chance that an estimate of 0 is so many standard errors above it, or more."""
+        from scipy.stats import t
+
+        return float(t.sf(ratio, self.dof))
+
+
+def paired(gaps: Sequence[float]) -> Difference:
+    """The mean of differences, one a seed."""
+    return Difference(mean(gaps), stderr(gaps), len(gaps) - 1)
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """mean(b) - mean(a) of independent values (Welch 1947):
+
+    se² = s_a²/n_a + s_b²/n_b,    dof = se⁴ / (s_a⁴/(n_a² (n_a - 1)) + s_b⁴/(n_b² (n_b - 1)))
+    """
+    squares = [stderr(values) ** 2 for values in (a, b)]
+    total = math.fsum(squares) if all(map(math.isfinite, squares)) else math.nan
+    parts = [square**2 / (len(values) - 1) for square, values in zip(squares, (a, b), strict=True) if square > 0]
+    return Difference(mean(b) - mean(a), math.sqrt(total), total**2 / math.fsum(parts) if parts else math.nan)
+
+
 def mean(values: Sequence[float]) -> float:
     """The mean, rounded once; NaN as soon as one is NaN, and for infinities of either sign, or beyond all numbers."""
     return _sum(values) / len(values)
+
+
+def stderr(values: Sequence[float]) -> float:
+    """The standard error of the mean; NaN for a single value."""
+    n = len(values)
+    return math.nan if n == 1 else _std(values, mean(values)) / math.sqrt(n)
 
 
 def decimals(interval: Interval) -> int:
@@ -86,11 +134,12 @@ def p_value(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for being many (Holm 1979): the chance of any false rejection at level a is at most a."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [0.0] * len(p_values), 0.0
+    """p-values adjusted for being many (Holm 1979): the chance of any false rejection at level a is at most a. What is
+    NaN was not tested: it stays so, and does not count."""
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=p_values.__getitem__)
+    adjusted, largest = [math.nan] * len(p_values), 0.0
     for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 

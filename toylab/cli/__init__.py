@@ -7,15 +7,26 @@ from typing import NoReturn
 import typer
 
 from toylab import process
+
+# what a module's commands do is imported when they are called: --help loads neither torch nor pandas
+from toylab.cli import (
+    benchmarking,
+    calibrating,
+    catalogue,
+    comparing,
+    doctoring,
+    drawing,
+    reading,
+    reporting,
+    running,
+    sweeping,
+)  # isort: skip  # in the order of --help
 from toylab.cli.app import app
 from toylab.errors import BadInput, Unable
 
-# what a module's commands do is imported when they are called: --help loads neither torch nor pandas
-from toylab.cli import catalogue, running, sweeping, benchmarking, reading, reporting, drawing, calibrating  # isort: skip  # in the order of --help
-
 __all__ = [
-    "app", "benchmarking", "calibrating", "catalogue", "drawing", "main", "reading", "reporting",
-    "running", "sweeping",
+    "app", "benchmarking", "calibrating", "catalogue", "comparing", "doctoring", "drawing", "main", "reading",
+    "reporting", "running", "sweeping",
 ]  # fmt: skip
 
 # typer carries a click of its own in new releases and uses the package of that name in old ones
@@ -29,7 +40,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε and ± shows something else, and goes on
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="toylab")
     except BadInput as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         code = 2

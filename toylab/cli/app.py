@@ -1,6 +1,7 @@
 """The application that commands register with."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def command(*example: str, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a command. example: lines below its help that work as they are typed, one after the other."""
+    lines = "".join(f"\n  {line}" for line in example)
+    return app.command(name, epilog=f"\b\nExample:{lines}")  # after \b lines are not wrapped
 
 
 @app.callback(invoke_without_command=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toylab import index
-from toylab.cli.app import app
+from toylab.cli import completing
+from toylab.cli.app import command
 from toylab.cli.printing import print_lines
 from toylab.cli.running import carry_out
 from toylab.errors import BadInput
@@ -23,15 +24,29 @@ if TYPE_CHECKING:
 _OUTPUTS = (".md", ".csv")
 
 
-@app.command()
+@command("toylab benchmark trimmed")
 def benchmark(
     objectives: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OBJECTIVE...", help="Names of toylab list, or module:object: code of your own."),
+        typer.Argument(
+            metavar="OBJECTIVE...",
+            help="Names of toylab list, or module:object: code of your own.",
+            autocompletion=completing.objectives,
+        ),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every objective of toylab list as well.")] = False,
-    preset: Annotated[str, typer.Option(help="smoke or default; a smoke score means nothing.")] = "default",
-    device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="smoke or default; a smoke score means nothing.", autocompletion=completing.words("smoke", "default")
+        ),
+    ] = "default",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto (cuda if there is one, else cpu), cpu, cuda or mps.", autocompletion=completing.devices
+        ),
+    ] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
     beside: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.csv", help="Others' record, beside; may be repeated.")
@@ -42,7 +57,7 @@ def benchmark(
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> None:
-    """Score objectives on a fixed suite of tasks beside the built-in ones. Example: toylab benchmark trimmed
+    """Score objectives on a fixed suite of tasks beside the built-in ones.
 
     Runs that are finished in DIR are reused. Code named here is imported and run; keep it in one file or package, by
     whose hash its runs are kept.

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toylab.cli.app import app
+from toylab import index
+from toylab.cli import completing
+from toylab.cli.app import command
 from toylab.cli.printing import print_lines, progress_bar
 from toylab.errors import BadInput
 
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
 _REPLICATIONS = 1000
 
 
-@app.command()
+@command("toylab calibrate outlier-mass --replications 50")
 def calibrate(
-    names: Annotated[list[str] | None, typer.Argument(metavar="METRIC", help="Metrics; by default all.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METRIC", help="Metrics; by default all.", autocompletion=completing.names(index.METRICS)
+        ),
+    ] = None,
     replications: Annotated[
         int, typer.Option(min=50, max=1_000_000, help="How often each case is measured.")
     ] = _REPLICATIONS,
@@ -27,7 +34,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure metrics where the answer is known, and count how often their 95 % interval holds it: 0 if all do as
-    often as they should, 1 if not. Example: toylab calibrate w2 leakage"""
+    often as they should, 1 if not."""
     if output is not None and (output.suffix != ".md" or not output.parent.is_dir() or output.is_dir()):
         raise BadInput(f"-o must name a .md file in an existing folder, not {output}")
     from toylab import calibration

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from toylab import index
-from toylab.cli.app import app
-from toylab.cli.printing import print_table
+from toylab.cli import completing
+from toylab.cli.app import command
+from toylab.cli.printing import print_json, print_table
 from toylab.errors import BadInput
 
 _SECTIONS = (
@@ -17,10 +18,15 @@ _SECTIONS = (
 )  # fmt: skip
 
 
-@app.command("list")
-def list_() -> None:
+@command("toylab list", name="list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
     """List every experiment, objective, law, contamination, image set, corruption, radius and noise schedule, sampler,
     spacing, metric and extractor of features."""
+    if as_json:
+        print_json({f"{section.kind}s": _told(section) for section in _SECTIONS})
+        return
     for section in _SECTIONS:
         typer.echo(f"{section.kind}s")
         width = max(len(name) for name in section)
@@ -28,9 +34,20 @@ def list_() -> None:
             typer.echo(f"  {name:<{width}}  {entry.summary}")
 
 
-@app.command()
+def _told(section: index.Index) -> dict[str, dict[str, object]]:
+    presets = section is index.EXPERIMENTS
+    return {
+        name: {"summary": entry.summary} | ({"presets": index.presets(name)} if presets else {})
+        for name, entry in section.items()
+    }
+
+
+@command("toylab laws --plot swiss-roll --set dim=3")
 def laws(
-    plot: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this law: samples and score fields.")] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Draw this law: samples and score fields.", autocompletion=completing.laws),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of it; may be repeated.")
     ] = None,
@@ -38,7 +55,7 @@ def laws(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to draw: NAME.png by default; or .svg.")
     ] = None,
 ) -> None:
-    """Print a table of the exact laws, or draw one. Example: toylab laws --plot swiss-roll --set dim=3"""
+    """Print a table of the exact laws, or draw one."""
     if plot is None:
         if settings or output:
             raise BadInput("--set and -o go with --plot NAME")

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toylab.cli.app import app
-from toylab.cli.printing import print_table, progress_bar
+from toylab.cli import completing
+from toylab.cli.app import command
+from toylab.cli.printing import LONG, duration, print_table, progress_bar
 from toylab.cli.running import reported
 from toylab.errors import BadInput
 
@@ -17,21 +18,28 @@ _GALLERY = Path("figures")
 _UNKNOWN = 300.0  # seconds: what stands in the bar for a run of which nothing is known
 
 
-@app.command()
+@command("toylab figures gmm-outliers --list")
 def figures(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Experiments; by default all that show something.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Experiments; by default all that show something.",
+            autocompletion=completing.experiments,
+        ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="Which settings are run and drawn.")] = "default",
+    preset: Annotated[
+        str, typer.Option(help="Which settings are run and drawn.", autocompletion=completing.presets)
+    ] = "default",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the figures go, a folder for each.")] = _GALLERY,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="As for run.")] = "auto",
+    device: Annotated[str, typer.Option(help="As for run.", autocompletion=completing.devices)] = "auto",
     redraw: Annotated[
         bool, typer.Option("--redraw", help="Draw finished runs of the same settings, though other sources made them.")
     ] = False,
     list_: Annotated[bool, typer.Option("--list", help="Say what would be made, and how long it would take.")] = False,
 ) -> None:
-    """Make the figures of experiments, running what is missing. Example: toylab figures gmm-outliers --list"""
+    """Make the figures of experiments, running what is missing."""
     if preset == "smoke" and out.resolve() == _GALLERY.resolve() and not list_:
         raise BadInput(f"smoke runs show nothing and are not drawn into {_GALLERY}; --out DIR names another folder")
     from toylab import gallery
@@ -46,12 +54,17 @@ def figures(
 def _make(exhibits: "list[Exhibit]", out: Path) -> None:
     """Run and draw one after the other, under one bar in seconds of the estimates; README after each."""
     from toylab import gallery
+    from toylab.experiments.rehearsal import most_memory
 
     gallery.write_readme(out)  # to be told now, and not after hours, that it cannot be written
+    seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
+    if sum(seconds) >= LONG:
+        memory = most_memory(exhibits[0].device) / 2**30
+        typer.echo(
+            f"this takes about {duration(sum(seconds))} on this machine, and {memory:.1f} GiB of memory", err=True
+        )
     with progress_bar() as bar:
-        task = bar.add_task("estimating", total=None)
-        seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
-        bar.update(task, total=sum(seconds))
+        task = bar.add_task("starting", total=sum(seconds))
         for number, exhibit in enumerate(exhibits):
             run, before = exhibit.run, sum(seconds[:number])
             if run is None or not run.is_done:
@@ -72,16 +85,8 @@ def _print_exhibits(exhibits: "list[Exhibit]") -> None:
 
     table = Table("figures", "run", "takes about", box=None)
     for exhibit in exhibits:
-        table.add_row(exhibit.name, exhibit.state, _duration(exhibit.seconds))
+        table.add_row(exhibit.name, exhibit.state, duration(exhibit.seconds))
     print_table(table)
     known = [exhibit.seconds for exhibit in exhibits if exhibit.seconds is not None]
     unknown = len(exhibits) - len(known)
-    typer.echo(f"in all about {_duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "not known"
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    typer.echo(f"in all about {duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))

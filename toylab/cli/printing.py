@@ -1,12 +1,20 @@
-"""Reports of runs, tables and bars in a terminal."""
+"""Reports of runs, tables, JSON and bars in a terminal."""
 
-from typing import TYPE_CHECKING
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
 
@@ -14,12 +22,32 @@ if TYPE_CHECKING:
     from toylab.runs import Run
 
 _WIDE = 500
+LONG = 60.0
+"""Seconds of a run that are told before it starts."""
+_PATIENCE = 60.0  # seconds between two lines that stand for a bar where there is none
+
+
+def is_plain() -> bool:
+    """Whether the user wants text without escape codes, also in a terminal: NO_COLOR (no-color.org), CLICOLOR=0, or a
+    terminal that knows none."""
+    wishes = os.environ.get
+    return bool(wishes("NO_COLOR")) or wishes("CLICOLOR") == "0" or wishes("TERM") in ("dumb", "unknown")
+
+
+def console(err: bool = False) -> "Console":
+    """To a terminal in its width, elsewhere in one that cuts nothing."""
+    from rich.console import Console
+
+    width = None if (sys.stderr if err else sys.stdout).isatty() else _WIDE
+    if is_plain():
+        return Console(stderr=err, width=width, color_system=None, force_terminal=False, highlight=False)
+    return Console(stderr=err, width=width)
 
 
 def progress_bar(err: bool = False, quiet: bool = False, memory: float = 30.0) -> "Progress":
     """A bar with the time gone and the time left; err: on standard error; quiet: nothing of it is left when done, and
-    nothing is said where there is no terminal; memory: seconds whose speed tells the time left."""
-    from rich.console import Console
+    nothing is said where there is no terminal; memory: seconds whose speed tells the time left. Where there is no
+    terminal, or the user wants plain text, a line now and then."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -29,20 +57,46 @@ def progress_bar(err: bool = False, quiet: bool = False, memory: float = 30.0) -
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=err)
-    return Progress(
+    class Lines(Progress):
+        """Instead of a bar that moves, a line a minute."""
+
+        said = time.monotonic()
+
+        def update(self, *arguments: Any, **options: Any) -> None:
+            super().update(*arguments, **options)
+            task = self.tasks[0]
+            if not quiet and task.total and time.monotonic() - self.said > _PATIENCE:
+                self.said = time.monotonic()
+                typer.echo(f"{task.description}: {task.percentage:.0f} %", err=err)
+
+    to = console(err)
+    kind = Progress if to.is_terminal else Lines
+    return kind(
         TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=console, transient=quiet, disable=quiet and not console.is_terminal, speed_estimate_period=memory,
+        console=to, transient=quiet, disable=not to.is_terminal, speed_estimate_period=memory,
     )  # fmt: skip
 
 
 def print_table(table: "Table") -> None:
     """To a terminal in its width, elsewhere in one that cuts nothing."""
-    from rich.console import Console
+    console().print(table)
 
-    console = Console()
-    (console if console.is_terminal else Console(width=_WIDE)).print(table)
+
+def print_json(content: "Mapping[str, Any]") -> None:
+    """One JSON document, in ASCII. What is not finite is null, since JSON has no other word for it; paths, and what
+    else JSON has no word for, are text."""
+    typer.echo(json.dumps(_plain(content), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
@@ -64,13 +118,31 @@ def print_report(report: "Report") -> None:
         typer.echo(report.footnote)
 
 
-def print_run(folder: "Run") -> None:
-    """The summary of its results, and its files; of the cells of a sweep the folders."""
-    from toylab import report
+def files_of(folder: "Run") -> list[Path]:
+    """The files of a run; of the cells of a sweep the folders."""
     from toylab.runs import CELLS, LOCK
 
-    print_report(report.tables(folder))
     inside = {path: path.relative_to(folder.path).parts for path in sorted(folder.path.rglob("*"))}
-    for path, parts in inside.items():
-        if len(parts) == 2 if parts[0] == CELLS else path.is_file() and path.name != LOCK:
-            typer.echo(path)
+    return [
+        path
+        for path, parts in inside.items()
+        if (len(parts) == 2 if parts[0] == CELLS else path.is_file() and path.name != LOCK)
+    ]
+
+
+def print_run(folder: "Run") -> None:
+    """The summary of its results, and its files."""
+    from toylab import report
+
+    print_report(report.tables(folder))
+    for path in files_of(folder):
+        typer.echo(path)
+
+
+def duration(seconds: float | None) -> str:
+    """About how long, in words."""
+    if seconds is None:
+        return "not known"
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

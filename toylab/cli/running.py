@@ -8,29 +8,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toylab import index
-from toylab.cli.app import app
-from toylab.cli.printing import print_lines, print_run, progress_bar
+from toylab.cli import completing
+from toylab.cli.app import command
+from toylab.cli.printing import LONG, duration, print_lines, print_run, progress_bar
 from toylab.errors import BadInput, Unable, one_line, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from toylab.experiments.rehearsal import Rehearsal
     from toylab.launch import Configured, Launch
     from toylab.runs import Run
 
 
-@app.command()
+@command("toylab run gmm-outliers --preset smoke")
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.")],
-    preset: Annotated[str | None, typer.Option(help="Usually smoke, default (the default) or paper.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.", autocompletion=completing.experiments
+        ),
+    ],
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Usually smoke, default (the default) or paper.", autocompletion=completing.presets),
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting; may be repeated.",
+            autocompletion=completing.settings,
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings from a .toml or .json file.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
-    device: Annotated[str, typer.Option(help="auto (cuda if there is one, else cpu), cpu, cuda or mps.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto (cuda if there is one, else cpu), cpu, cuda or mps.", autocompletion=completing.devices
+        ),
+    ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many devices of each machine train together.")] = 1,
     strategy: Annotated[str, typer.Option(help="How: ddp.")] = "ddp",
     precision: Annotated[
@@ -45,7 +66,7 @@ def run(
         bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
     ] = False,
 ) -> None:
-    """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
+    """Run an experiment: train, sample, measure, draw."""
     from toylab import launch, outside, parallel
     from toylab.configuration import assignments
 
@@ -84,11 +105,36 @@ def _rehearse(configured: "Configured", device: str) -> None:
         raise BadInput(f"{configured.name} trains nothing that a few steps could be timed of")
     if configured.experiment.check:
         configured.experiment.check(configured.settings)
-    found = rehearse(configured.settings, launch.device_of(device))
+    found = rehearse(configured.settings, launch.device_of(device), configured.experiment.work)
     lines = [[part.name, f"{part.times:.6g}", f"{part.seconds:.3g}", f"{part.hours:.3g}"] for part in found.parts]
-    print_lines("on this machine, one after the other", [["part", "times", "seconds", "hours"], *lines])
+    print_lines(f"on this machine, {_at_once(found)}", [["part", "times", "seconds", "hours"], *lines])
     sizes = f"{found.memory / 2**30:.2g} GiB of memory, {found.disk / 2**30:.2g} GiB on disk"
-    typer.echo(f"in all about {found.hours:.3g} hours without metrics, {sizes}")
+    without = "" if found.is_whole else " without metrics"
+    typer.echo(f"in all about {found.seconds / 3600:.3g} hours{without}, {sizes}")
+
+
+def _at_once(found: "Rehearsal") -> str:
+    several = f"{found.at_once} at once" if found.at_once > 1 else "one after the other"
+    return f"{several}, with {found.threads} thread{'s' * (found.threads > 1)} each"
+
+
+def _announce(launched: "Launch") -> None:
+    """What a long run takes, on standard error, before it starts."""
+    from toylab.experiments.rehearsal import expected
+
+    configured = launched.configured
+    found = expected(configured.settings, launched.device, configured.experiment.work)
+    if found is None:
+        return
+    done = launched.folder.seconds or 0.0
+    left = max(found.seconds - done, 0.05 * found.seconds)
+    if left >= LONG:
+        going_on = ", of which some is done" if done else ""
+        typer.echo(
+            f"this takes about {duration(left)} on this machine{going_on} ({_at_once(found)}), and"
+            f" {found.memory / 2**30:.1f} GiB of memory",
+            err=True,
+        )
 
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
@@ -109,15 +155,18 @@ def _of_machine(device: str, devices: int, strategy: str, precision: str | None)
     return changes
 
 
-@app.command()
+@command("toylab reproduce figures/gmm-outliers")
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.")],
-    device: Annotated[str, typer.Option(help="As for run.")] = "auto",
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.", autocompletion=completing.runs),
+    ],
+    device: Annotated[str, typer.Option(help="As for run.", autocompletion=completing.devices)] = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the repetition there, and go on with it if interrupted.")
     ] = None,
 ) -> None:
-    """Run a finished run again and compare: 0 if it agrees, 1 if not. Example: toylab reproduce figures/gmm-outliers"""
+    """Run a finished run again and compare: 0 if it agrees, 1 if not."""
     from tempfile import TemporaryDirectory
 
     from toylab import reproduction
@@ -166,6 +215,8 @@ def carry_out(launched: "Launch", err: bool = False) -> None:
     for line in launched.folder.said:
         typer.echo(f"note: {line}", err=err)
     typer.echo(f"writing to {launched.folder.path}", err=err)
+    with reported(launched.folder):
+        _announce(launched)
     with reported(launched.folder), progress_bar(err) as bar:
         task = bar.add_task("starting", total=None)
         for progress in launched.carry_out():

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toylab.cli.app import app
-from toylab.cli.printing import print_lines, progress_bar
+from toylab.cli import completing
+from toylab.cli.app import command
+from toylab.cli.printing import LONG, duration, print_json, print_lines, progress_bar
 from toylab.errors import BadInput, unknown
 
 if TYPE_CHECKING:
@@ -21,16 +22,24 @@ _ENGINES = ("local", "slurm")
 _DAY = 86_400.0
 
 
-@app.command()
+@command(
+    r"""printf 'experiment = "gmm-outliers"\npreset = "smoke"\n[grid]\n"methods.*.lam" = [0.1, 1]\n' > lams.toml""",
+    "toylab sweep lams.toml --dry-run",
+)
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The sweep: see docs/sweeps.md.")],
-    engine: Annotated[str, typer.Option(help="local (this machine's cores) or slurm.")] = "local",
+    engine: Annotated[
+        str, typer.Option(help="local (this machine's cores) or slurm.", autocompletion=completing.words(*_ENGINES))
+    ] = "local",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where its run folders are kept; runs/FILE by default.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="So many at once here; by default a job a core.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="As for run; on slurm cuda if the file asks for GPUs, else cpu.")
+        str | None,
+        typer.Option(
+            help="As for run; on slurm cuda if the file asks for GPUs, else cpu.", autocompletion=completing.devices
+        ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed cells again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and what they take; run nothing.")] = False,
@@ -38,7 +47,7 @@ def sweep(
         bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
     ] = False,
 ) -> None:
-    """Run every cell of a sweep, or go on with it. Example: toylab sweep lams.toml --dry-run
+    """Run every cell of a sweep, or go on with it.
 
     Exits 1 if a cell failed; failed cells are listed and left alone until --retry.
     """
@@ -59,6 +68,8 @@ def sweep(
     with folder.held():
         found = carrying.look(planned.cells, folder)
         with_jobs = _engine(engine, folder, len(planned.cells), jobs, planned.slurm)
+        if isinstance(with_jobs, Local):
+            _announce(found, folder, with_jobs)
         _carry_out(found, folder, with_jobs, retry)
     _conclude(found, folder)
 
@@ -107,6 +118,23 @@ def _conclude(found: "Progress", folder: "SweepFolder") -> None:
     if failed or stopped:
         raise typer.Exit(1)
     typer.echo(f"all {total} cells are finished: toylab results {folder.path}")
+
+
+def _announce(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
+    """What a long sweep takes, on standard error, before it starts."""
+    from toylab.experiments.rehearsal import most_memory
+    from toylab.sweeping import carrying
+    from toylab.sweeping.folder import State
+
+    todo = [cell for cell in found.cells if found.standings[cell.name].state is State.MISSING]
+    seconds = carrying.estimates(todo, folder.device, local.threads)
+    if None not in seconds and (whole := sum(filter(None, seconds)) / local.at_once) >= LONG:
+        memory = local.at_once * most_memory(folder.device) / 2**30
+        typer.echo(
+            f"this takes about {duration(whole)} on this machine ({local.at_once} at once),"
+            f" and {memory:.1f} GiB of memory",
+            err=True,
+        )
 
 
 def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
@@ -162,7 +190,7 @@ def _needs(module: str, extra: str) -> None:
         raise BadInput(f"this needs {module}: pip install 'toylab[{extra}]'")
 
 
-@app.command()
+@command("toylab results runs")
 def results(
     path: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with run folders in it, at any depth.")],
     output: Annotated[
@@ -171,11 +199,14 @@ def results(
     sql: Annotated[
         str | None, typer.Option(metavar="QUERY", help="Ask this of the table, called results, by duckdb.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every row, or the answer, as JSON.")] = False,
 ) -> None:
-    """Gather the results of all finished runs in one table. Example: toylab results runs/lams -o lams.csv
+    """Gather the results of all finished runs in one table.
 
-    Settings that vary are columns. Without -o and --sql its summary is printed.
+    Settings that vary are columns. Without -o, --sql and --json its summary is printed.
     """
+    if as_json and output is not None:
+        raise BadInput("--json is printed, and does not go with -o")
     if output is not None and (output.suffix not in (".csv", ".parquet") or not output.parent.is_dir()):
         raise BadInput(f"-o must name a .csv or .parquet file in an existing folder, not {output}")
     if sql is not None or (output is not None and output.suffix == ".parquet"):
@@ -187,6 +218,8 @@ def results(
     if output is not None:
         gathering.save(table, output, sql)
         typer.echo(output)
+    elif as_json:
+        print_json(gathering.document(table, sql))
     elif sql is not None:
         print_lines("", gathering.answer(table, sql))
     else:

@@ -32,7 +32,7 @@ class Work(Effort):
     def __init__(self, study: ImageStudy):
         super().__init__(study)
         steps = study.nfe * (1 + 2 * len(study.attack.budgets)) + sum(study.few_steps)
-        self.measuring = 100 + 0.4 * steps * study.samples / study.training.batch
+        self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
         self.subjects = len(self.costs)
 
 

@@ -30,6 +30,10 @@ FIGURES = (
 )  # fmt: skip
 
 
+_METRIC = 80.0
+"""Units of work that a metric takes, on the average: by timings.csv of the default runs, where it is 60 to 100."""
+
+
 def study_experiment(
     settings: type[Study],
     presets: Mapping[str, Mapping[str, Any]],
@@ -130,7 +134,8 @@ class Work(Effort):
     def __init__(self, study: Study):
         super().__init__(study)
         steps = study.nfe + sum(study.few_steps)
-        self.measuring = 100 + 0.2 * steps * study.samples / study.training.batch
+        sampling = 0.2 * steps * study.samples / study.training.batch
+        self.measuring = sampling + _METRIC * len(study.evaluation.metrics) * (1 + len(study.few_steps))
         references = len(study.evaluation.references) // (2 if study.contamination.name == "none" else 1)
         optima = len(study.objectives) if study.evaluation.theory else 0
         self.subjects = len(self.costs) + references + optima  # until it is known

@@ -222,9 +222,7 @@ def _filled(
 def _begun(cell: Cell, folder: Run, sweep: Run, trained: Mapping[str, tuple[Run, str]]) -> dict[str, tuple[Run, str]]:
     """Begin the folder of a cell with all that is known before it is trained; returns where its weights are, by what
     their training depends on."""
-    weights = {
-        _training_key(cell.study, name): (folder, f"weights/{name}.safetensors") for name in cell.study.trainings
-    }
+    weights = {training_key(cell.study, name): (folder, f"weights/{name}.safetensors") for name in cell.study.trainings}
     if not folder.is_done:
         folder.reopen(folder.damaged())
         folder.write_json("config.json", {**_names(sweep), **cell.study.model_dump(mode="json"), "grid": {}})
@@ -240,7 +238,7 @@ def _names(sweep: Run) -> dict[str, Any]:
     return {key: sweep.config[key] for key in ("experiment", "preset")}
 
 
-def _training_key(of: Models, name: str) -> str:
+def training_key(of: Models, name: str) -> str:
     """All that a training depends on."""
     shared = of.model_dump(mode="json", exclude=_AFTER_TRAINING | {"methods", "longer"})
     method, *rest = of.trainings[name]

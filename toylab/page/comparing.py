@@ -1,10 +1,8 @@
 """Several runs side by side, and what differs between them."""
 
-import json
 from collections.abc import Iterator, Sequence
 
-from toylab import judgement
-from toylab.experiments.experiment import flat
+from toylab import contrasts, judgement
 from toylab.judgement import Comparison
 from toylab.page.reading import Shown
 from toylab.results import DAGGER, REFERENCES, SUMMARY, Row, by_cell, of_seeds, short, summary, swept
@@ -46,11 +44,9 @@ def differences(shown: Sequence[Shown]) -> Lines:
 
 def settings_that_differ(shown: Sequence[Shown]) -> Lines:
     """Heading, then a line for every setting that is not the same in all runs."""
-    tables = [flat(each.run.config) for each in shown]
-    keys = dict.fromkeys(key for table in tables for key in table)
-    body = [[key, *(_text(table, key) for table in tables)] for key in keys]
-    differing = [line for line in body if len(set(line[1:])) > 1]
-    return [["setting", *(each.label for each in shown)], *differing] if differing else []
+    differing = contrasts.settings_that_differ([each.run.config for each in shown])
+    body = [[key, *values] for key, values in differing.items()]
+    return [["setting", *(each.label for each in shown)], *body] if body else []
 
 
 def overview(shown: Sequence[Shown]) -> Lines:
@@ -89,7 +85,3 @@ def _between(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[Comparison]
 
 def _order(heading: str) -> int:
     return _LAST.index(heading) if heading in _LAST else -1
-
-
-def _text(table: dict[str, object], key: str) -> str:
-    return json.dumps(table[key], ensure_ascii=False) if key in table else "-"

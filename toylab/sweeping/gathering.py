@@ -82,6 +82,24 @@ def answer(table: Table, query: str) -> list[list[str]]:
         return [found.columns, *([_shown(value) for value in row] for row in found.fetchall())]
 
 
+def document(table: Table, query: str | None = None) -> dict[str, Any]:
+    """The table with numbers as numbers, or what answers a query. Raises BadInput where it cannot be answered."""
+    about = {"runs": table.runs, "unfinished": table.unfinished}
+    if query is None:
+        return about | {"settings": table.keys, "rows": [_typed(row, table.keys) for row in table.rows]}
+    with _asked(table, query) as found:
+        return about | {"rows": [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]}
+
+
+def _typed(row: Row, keys: Sequence[str]) -> dict[str, Any]:
+    """A row; empty fields are None. settings: those that vary and have a part in it."""
+    kinds = {"BIGINT": int, "DOUBLE": float}
+    own: dict[str, Any] = {"run": row["run"]}
+    for column in COLUMNS:
+        own[column] = kinds.get(_NUMBERS.get(column, ""), str)(row[column]) if row[column] else None
+    return own | {"settings": {key: row[SET + key] for key in keys if row[SET + key]}}
+
+
 def save(table: Table, path: Path, query: str | None = None) -> None:
     """Write the table, or what answers a query, as .csv or .parquet. Raises BadInput where that cannot be."""
     try:
