@@ -10,9 +10,10 @@ ROOMS = [
     "__init__", "errors", "files", "checksums", "parallel", "process", "environment", "outside", "entries", "index",
     "configuration", "randomness", "distributions",
     "contamination", "schedules", "denoisers", "networks", "perturbations", "weightings", "objectives", "theory",
-    "data", "images", "training", "samplers", "likelihood", "attacks", "metrics", "statistics", "results",
-    "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments", "evaluation",
-    "figures", "page", "launch", "sweeping", "notebook", "suite", "gallery", "reproduction", "cli", "__main__",
+    "data", "images", "training", "tracking", "samplers", "interop", "likelihood", "attacks", "metrics", "statistics",
+    "results", "calibration", "runs", "checkpoints", "ledger", "judgement", "report", "claims", "experiments",
+    "evaluation", "figures", "page", "launch", "bars", "api", "sweeping", "notebook", "suite", "gallery",
+    "reproduction", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -26,7 +27,9 @@ def imported(tree: ast.AST) -> set[str]:
             assert node.level == 0, "relative imports are not used here"
             module = (node.module or "").split(".")
             if module == ["toylab"]:
-                names |= {alias.name for alias in node.names if alias.name in ROOMS}
+                names |= {
+                    alias.name for alias in node.names if alias.name != "__version__"
+                }  # no nouns: those are for users
             elif module[0] == "toylab":
                 names.add(module[1])
     return names
