@@ -107,7 +107,7 @@ def test_errors_have_one_base_and_their_old_ones():
 )
 def test_what_cannot_be_run_is_told_in_one_line(arguments, settings, message: str, tmp_path: Path):
     with pytest.raises(tl.BadInput) as told:
-        tl.run(*arguments, out=tmp_path, **settings)
+        tl.run(*arguments, out=tmp_path, settings=settings)
     assert message in str(told.value)
     assert "\n" not in str(told.value)
     assert not list(tmp_path.iterdir())
@@ -125,10 +125,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tl.Run:
     """A tiny run of two methods, with a ledger."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("toylab.figures.draw", lambda run, names, into=None: [])
-        dotted = {"training.steps": 6, "training": {"batch": 16}, "network.width": 8}
+        dotted = {"training.steps": 6, "network.width": 8}
         return tl.run(
-            "gmm-outliers", "smoke", ["ddpm", "robust-adv"], tmp_path_factory.mktemp("runs"), progress=False, seeds=2,
-            nfe=3, samples=60, size=100, evaluation=EVALUATION, **dotted,
+            "gmm-outliers", "smoke", ["ddpm", "robust-adv"], settings=dotted,
+            out=tmp_path_factory.mktemp("runs"), progress=False, seeds=2,
+            nfe=3, samples=60, size=100, training={"batch": 16}, evaluation=EVALUATION,
         )  # fmt: skip
 
 
@@ -165,7 +166,13 @@ def test_a_finished_run_is_reused_and_loaded(found: tl.Run, capsys: pytest.Captu
     changed = {key: value for key, value in (text.split("=") for text in SETTINGS)}
     settings = {key: int(value) for key, value in changed.items()}
     again = tl.run(
-        "gmm-outliers", "smoke", ["ddpm", "robust-adv"], found.path.parent, seeds=2, evaluation=EVALUATION, **settings
+        "gmm-outliers",
+        "smoke",
+        ["ddpm", "robust-adv"],
+        settings=settings,
+        out=found.path.parent,
+        seeds=2,
+        evaluation=EVALUATION,
     )
     assert again.path == found.path
     assert capsys.readouterr().out.startswith("reusing the run finished 20")

@@ -1,11 +1,14 @@
 """Scalars of a training: what is logged is what was trained, and nothing changes by it."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import toylab as tl
+from tests.test_docs import ROOT, blocks
 from tests.test_experiments import TINY
 from tests.test_notebook import trainer
 from toylab import tracking
@@ -136,3 +139,32 @@ def test_only_the_first_of_several_processes_writes(tmp_path: Path):
     finally:
         tracking._chosen.clear()
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_and_biases_get_what_the_page_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The page's own code with a stand-in for wandb, whose `log` has the signature of the real one's."""
+    logged: list[tuple[dict[str, float], int | None]] = []
+
+    class Theirs:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            logged.append(({}, None))
+
+        def log(self, data: dict[str, float], step: int | None = None, commit: bool | None = None) -> None:
+            logged.append((data, step))
+
+    def init(project: str, mode: str, config: dict[str, object]) -> Theirs:
+        assert (mode, config["steps"]) == ("offline", 20)
+        return Theirs()
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    names: dict[str, object] = {}
+    for code in blocks(ROOT / "docs/how-to/tracking.md", "python"):
+        exec(code, names)
+    assert [step for _, step in logged] == [10, 20, None]
+    assert set(logged[0][0]) == {"loss", "loss/0", "loss/1", "lr"}
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["10", "20"]

@@ -127,21 +127,24 @@ def run(
     name: str,
     preset: str | None = None,
     methods: Sequence[str] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
     out: str | Path = "runs",
     fresh: bool = False,
     progress: bool = True,
-    **settings: Any,
+    **more: Any,
 ) -> Run:
     """Run an experiment as `toylab run` does, and return its finished run: one that is there is reused, one that was
     interrupted goes on.
 
-    settings: what differs from the preset, as `--set` has it: seeds=8, groups as tables, training={"steps": 500}, or by
-    dotted keys, **{"methods.robust-adv.lam": 1.0}. methods: only these. out: where run folders are kept. fresh: neither
-    reuse nor resume. progress: show a bar. A device is chosen by carry_out(prepare(configure(name), device="cuda")).
+    settings: what differs from the preset, with the keys of `--set`, {"methods.robust-adv.lam": 1.0}; more: the same by
+    name, seeds=8, groups as tables, training={"steps": 500}. methods: only these. out: where run folders are kept.
+    fresh: neither reuse nor resume. progress: show a bar. A device is chosen by
+    carry_out(prepare(configure(name), device="cuda")).
     Raises BadInput for settings that cannot be, Unable where another process is at work in the folder or the disk is
     full.
     """
-    configured = configure(name, preset, changes=[undotted(settings)], methods=methods)
+    configured = configure(name, preset, changes=[undotted({**(settings or {}), **more})], methods=methods)
     if progress and configured.preset in configured.experiment.untried:
         print(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
     return carry_out(prepare(configured, root=Path(out), fresh=fresh), progress)
