@@ -2,11 +2,11 @@
 
 import ast
 import io
-import json
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import toylab as tl
 from tests.test_experiments import TINY
 from toylab import index, launch, report, runs
+from toylab.experiments.experiment import flat
 from toylab.ledger import accounts
 from toylab.statistics import Interval
 
@@ -115,34 +116,33 @@ def test_what_cannot_be_run_is_told_in_one_line(arguments, settings, message: st
 
 # -- a run -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ["training.steps=6", "training.batch=16", "network.width=8", "nfe=3", "samples=60", "size=100"]
-METRICS = ["eps-mse", "outlier-mass", "w2"]
-EVALUATION = {"levels": 2, "points": 20, "pair": 30, "ledger": True, "metrics": METRICS}
+EVALUATION = {"levels": 2, "points": 20, "pair": 30, "ledger": True, "metrics": ["eps-mse", "outlier-mass", "w2"]}
+RUN: dict[str, Any] = {
+    "name": "gmm-outliers", "preset": "smoke", "methods": ["ddpm"], "seeds": 2,
+    "settings": {"training.steps": 6, "network.width": 8}, "training": {"batch": 16}, "nfe": 3, "samples": 60, "size": 100, "evaluation": EVALUATION,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tl.Run:
-    """A tiny run of two methods, with a ledger."""
+    """A tiny run, with a ledger."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("toylab.figures.draw", lambda run, names, into=None: [])
-        dotted = {"training.steps": 6, "network.width": 8}
-        return tl.run(
-            "gmm-outliers", "smoke", ["ddpm", "robust-adv"], settings=dotted,
-            out=tmp_path_factory.mktemp("runs"), progress=False, seeds=2,
-            nfe=3, samples=60, size=100, training={"batch": 16}, evaluation=EVALUATION,
-        )  # fmt: skip
+        return tl.run(out=tmp_path_factory.mktemp("runs"), progress=False, **RUN)
 
 
-def test_the_command_makes_the_same_run(toylab, undrawn, found: tl.Run, tmp_path: Path):
+def test_the_command_makes_the_same_run_and_nothing_is_printed_without_progress(
+    toylab, undrawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     """The same folder by name, and the same bytes."""
-    changes = [*SETTINGS, *(f"evaluation.{key}={json.dumps(value)}" for key, value in EVALUATION.items())]
-    given = [word for change in changes for word in ("--set", change)]
-    arguments = ["--preset", "smoke", "--methods", "ddpm,robust-adv", "--seeds", "2", *given]
-    assert toylab("run", "gmm-outliers", *arguments, "--out", tmp_path)[0] == 0
-    assert [path.name for path in tmp_path.iterdir()] == [found.path.name]
-    theirs = tmp_path / found.path.name
-    for name in ("config.json", "results.csv", "weights/ddpm.safetensors"):
-        assert (theirs / name).read_bytes() == (found.path / name).read_bytes()
+    ours = tl.run("lab", "smoke", settings=flat(TINY), out=tmp_path / "ours", progress=False)
+    assert capsys.readouterr() == ("", "")
+    words = [word for key, value in flat(TINY).items() for word in ("--set", f"{key}={value}")]
+    assert toylab("run", "lab", "--preset", "smoke", *words, "--out", tmp_path / "theirs")[0] == 0
+    (theirs,) = (tmp_path / "theirs").iterdir()
+    assert theirs.name == ours.path.name
+    for name in ("config.json", "results.csv", *(f"weights/{method}.safetensors" for method in ours.methods)):
+        assert (theirs / name).read_bytes() == (ours.path / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -163,17 +163,7 @@ def test_the_smoke_preset_by_command_and_from_python_is_byte_equal(tmp_path: Pat
 
 
 def test_a_finished_run_is_reused_and_loaded(found: tl.Run, capsys: pytest.CaptureFixture[str]):
-    changed = {key: value for key, value in (text.split("=") for text in SETTINGS)}
-    settings = {key: int(value) for key, value in changed.items()}
-    again = tl.run(
-        "gmm-outliers",
-        "smoke",
-        ["ddpm", "robust-adv"],
-        settings=settings,
-        out=found.path.parent,
-        seeds=2,
-        evaluation=EVALUATION,
-    )
+    again = tl.run(out=found.path.parent, **RUN)
     assert again.path == found.path
     assert capsys.readouterr().out.startswith("reusing the run finished 20")
     loaded = tl.load(str(found.path))
@@ -226,7 +216,7 @@ def test_samples_are_tensors_read_when_they_are_asked_for(found: tl.Run, monkeyp
     original = np.lib.npyio.NpzFile.__getitem__
     monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", lambda self, key: read.append(key) or original(self, key))
     samples = tl.load(found.path).samples
-    assert {"ddpm", "robust-adv", "exact-clean", "clean-samples"} <= set(samples)
+    assert {"ddpm", "exact-clean", "clean-samples"} <= set(samples)
     assert "nobody" not in samples
     assert read == []
     x = samples["ddpm"]
@@ -240,7 +230,7 @@ def test_figures_are_drawn_by_name(found: tl.Run):
     drawn = found.plot("outlier-mass")
     assert isinstance(drawn["outlier-mass"], Figure)
     labels = [label.get_text() for label in drawn["outlier-mass"].axes[0].get_yticklabels()]
-    assert {"ddpm", "robust-adv"} <= set(labels)
+    assert {"ddpm", "clean-samples"} <= set(labels)
     with pytest.raises(tl.BadInput, match="unknown figure 'outlier-mas'; did you mean 'outlier-mass'"):
         found.plot("outlier-mas")
     with pytest.raises(tl.BadInput, match="has nothing to show as 'normal-std'; figures of its experiment: samples"):
@@ -289,8 +279,3 @@ def test_a_full_disk_is_told_as_what_toylab_cannot_do(tmp_path: Path, monkeypatc
         tl.run("lab", "smoke", out=tmp_path, progress=False, **TINY)
     (folder,) = tmp_path.iterdir()
     assert "No space left on device" in (folder / "log.txt").read_text()
-
-
-def test_nothing_is_printed_without_progress(undrawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    tl.run("lab", "smoke", out=tmp_path, progress=False, **TINY)
-    assert capsys.readouterr() == ("", "")

@@ -12,6 +12,7 @@ from tests.test_docs import ROOT, blocks
 from tests.test_experiments import TINY
 from tests.test_notebook import trainer
 from toylab import tracking
+from toylab.experiments.experiment import flat
 
 
 def test_tracking_changes_nothing_and_gives_means_over_steps():
@@ -105,29 +106,29 @@ def test_what_was_lost_of_an_earlier_attempt_is_hidden(tmp_path: Path):
     assert scalars(tmp_path)["loss"] == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
 
 
+@pytest.mark.slow
 def test_runs_keep_their_trainings_where_that_was_asked_for(tmp_path: Path, toylab, undrawn):
-    """By the command and from Python; with the same bytes in the results, and only there."""
+    """With the same bytes in the results, and only there."""
     pytest.importorskip("tensorboard")
-    changes = {**TINY, "training": {"steps": 4, "batch": 16}}
-    plain = tl.run("lab", "smoke", out=tmp_path / "plain", progress=False, **changes)
+    words = [f"--set={key}={value}" for key, value in flat(TINY).items()]
+    for name, more in (("tracked", ["--track", "tensorboard"]), ("plain", [])):
+        assert toylab("run", "lab", "--preset", "smoke", *words, *more, "--out", tmp_path / name)[0] == 0
+    (tracked,), (plain,) = ([*(tmp_path / name).iterdir()] for name in ("tracked", "plain"))
+    assert not (plain / "tensorboard").exists()
+    assert (plain / "results.csv").read_bytes() == (tracked / "results.csv").read_bytes()
+    methods = tl.load(tracked).methods
+    assert methods
+    for method in methods:
+        assert [step for step, _ in scalars(tracked / "tensorboard" / method)["loss"]] == [4]
+
+
+def test_from_python_it_is_a_context(tmp_path: Path):
+    pytest.importorskip("tensorboard")
     with tl.tracked_by("tensorboard"):
-        tracked = tl.run("lab", "smoke", out=tmp_path / "tracked", progress=False, **changes)
-    assert not (plain.path / "tensorboard").exists()
-    assert (plain.path / "results.csv").read_bytes() == (tracked.path / "results.csv").read_bytes()
-    for method in tracked.methods:
-        assert [step for step, _ in scalars(tracked.path / "tensorboard" / method)["loss"]] == [4]
-    words = [
-        f"--set={group}.{key}={value}"
-        for group, table in changes.items()
-        if isinstance(table, dict)
-        for key, value in table.items()
-    ]
-    words += [f"--set={key}={value}" for key, value in changes.items() if not isinstance(value, dict)]
-    assert (
-        toylab("run", "lab", "--preset", "smoke", *words, "--track", "tensorboard", "--out", tmp_path / "cli")[0] == 0
-    )
-    assert (tmp_path / "cli" / tracked.path.name / "tensorboard").is_dir()
-    tracking.choose(None)
+        assert len(list(tracking.steps_of(trainer(), tmp_path, "inside"))) == 7
+    assert len(list(tracking.steps_of(trainer(), tmp_path, "outside"))) == 7
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["inside"]
+    assert scalars(tmp_path / "tensorboard/inside")["loss"][0][0] == 7
 
 
 def test_only_the_first_of_several_processes_writes(tmp_path: Path):
