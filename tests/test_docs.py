@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from tests.test_experiments import TINY
 from toylab import launch
 from toylab.cli.app import app
 from toylab.configuration import assignments
@@ -26,17 +27,29 @@ def _of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+OTHERS = {
+    "azula": re.compile(r"azula|given = Given\(eps, FromFunction\(model.schedule\)\)"),
+    "wandb": re.compile("import wandb"),
+}
+"""Libraries that are not among the tests' requirements, and what blocks of code that need them have in them."""
+SHORT = {key: value for key, value in TINY.items() if key != "seeds"} | {"methods": ["robust-adv"]}
+SHORT["evaluation"] = {"levels": 2, "points": 8, "pair": 20, "metrics": ["outlier-mass"]}
+"""Of a run: what it changes."""
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=_of)
-def test_python_runs_from_top_to_bottom(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """In one namespace a page; what is for Jupyter is tested by the notebooks, what needs azula where that is."""
+def test_python_runs_from_top_to_bottom(page: Path, undrawn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """In one namespace a page, runs and trainings shorter; what is for Jupyter is tested by the notebooks, what needs
+    another library where that is."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"SHORT": SHORT}
     ran = 0
     for code in blocks(page, "python"):
-        theirs = "azula" in code or "given = Given(eps, FromFunction(model.schedule))" in code
-        if "%load_ext" in code or (theirs and importlib.util.find_spec("azula") is None):
+        missing = [name for name, marks in OTHERS.items() if not importlib.util.find_spec(name) and marks.search(code)]
+        if "%load_ext" in code or missing:
             continue
-        exec(compile(code.replace("range(1000)", "range(50)"), _of(page), "exec"), names)
+        short = code.replace("range(1000)", "range(50)").replace('"smoke", seeds=2', '"smoke", seeds=2, **SHORT')
+        exec(compile(short, _of(page), "exec"), names)
         ran += 1
     assert ran
 

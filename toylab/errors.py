@@ -1,14 +1,32 @@
-"""What toylab says when it is given something that cannot work."""
+"""What toylab says when it is given something that cannot work.
+
+ToylabError              whatever toylab raises by itself; one line, with what is allowed or what to do
+├── BadInput             impossible as it was asked for (a ValueError too)
+│   ├── UnknownName      a name that is not there (a KeyError too)
+│   ├── Damaged          a file is not as it was written (toylab/checksums.py)
+│   └── SingularLaw      a law without a density where one was asked for (toylab/distributions/base.py)
+└── Unable               possible, but not now and here (a RuntimeError too)
+"""
 
 import difflib
 from collections.abc import Iterable
 
 
-class BadInput(ValueError):
+class ToylabError(Exception):
+    """What toylab raises by itself; the message is one line that says what to do about it."""
+
+
+class BadInput(ToylabError, ValueError):
     """The caller asked for something impossible; the message is one line that says what is allowed."""
 
 
-class Unable(RuntimeError):
+class UnknownName(BadInput, KeyError):
+    """There is nothing of this name in a mapping; the message says what there is."""
+
+    __str__ = Exception.__str__  # a KeyError's is in quotation marks
+
+
+class Unable(ToylabError, RuntimeError):
     """What was asked for is possible, but not now and here; the message is one line that says why."""
 
 

@@ -30,7 +30,7 @@ from toylab.experiments.sweep import Sweep
 from toylab.experiments.trainings import marked, without
 from toylab.index import METRICS
 from toylab.objectives import Objective
-from toylab.results import Measurement, Row, footnote, from_csv, markdown, summary, to_csv
+from toylab.results import Measurement, Row, aligned, footnote, from_csv, markdown, summary, to_csv
 from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
 from toylab.statistics import NORMAL, Interval
 from toylab.training import Trainer
@@ -75,7 +75,7 @@ class Evaluation:
         return [["metric", "against", *subjects], *body]
 
     def __str__(self) -> str:
-        return _aligned(self.table())
+        return aligned(self.table())
 
     def _repr_markdown_(self) -> str:
         return markdown(self.table())
@@ -120,7 +120,7 @@ class Trial:
         return from_csv(to_csv(self.rows, {}, {}))
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, [_aligned(self.table()), *self._footnotes()]))
+        return "\n".join(filter(None, [aligned(self.table()), *self._footnotes()]))
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join(filter(None, [markdown(self.table()), *self._footnotes()]))
@@ -171,11 +171,6 @@ def _of_study(lab: Laboratory, denoiser: Denoiser) -> tuple[Tensor, str, int]:
     with torch.no_grad():
         x, nfe = lab.sample(denoiser)
     return x, lab.study.sampler.name, nfe
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
 
 
 def _bench(denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None, protocol: Protocol) -> Bench:

@@ -48,8 +48,11 @@ FROM_LAW = "-from-law"
 CONTAMINATION, OBJECTIVE, BOTH, FIT, TRAINING_SET = (
     "contamination", "objective", "objective + fit", "fit", "training set",
 )  # fmt: skip
-PARTS = ("floor", CONTAMINATION, "discretisation", "prior", OBJECTIVE, BOTH, FIT, TRAINING_SET)
+PRIOR = "prior"
+PARTS = ("floor", CONTAMINATION, "discretisation", PRIOR, OBJECTIVE, BOTH, FIT, TRAINING_SET)
 INTERACTION, TOTAL = "interaction", "total"
+ORDER = (TOTAL, *PARTS, INTERACTION)
+"""In which they are shown."""
 PRIOR_IN_NATS = "ledger-prior-nats"
 """What results.csv calls the prior's part in nats."""
 
@@ -104,21 +107,26 @@ def accounts(rows: Sequence[Row]) -> dict[str, dict[str, Account]]:
     return {"W2": {method: dict(_in_w2(rows, method, eps[method])) for method in ledgers}, "ε": eps}
 
 
-def in_nats(rows: Sequence[Row]) -> list[list[str]]:
-    """Heading, then one line a method: the prior's part in nats; none for a run that was not measured for it."""
+def in_nats(rows: Sequence[Row]) -> dict[str, Account]:
+    """Method -> the prior's part in nats; none for a run that was not measured for it."""
     methods = dict.fromkeys(row["method"] for row in rows if row["metric"] == PRIOR_IN_NATS)
-    body = [[method, str(Interval.of(by_seed(rows, method, PRIOR_IN_NATS, "clean")))] for method in methods]
-    return [["method", "prior"], *body] if body else []
+    return {method: {PRIOR: by_seed(rows, method, PRIOR_IN_NATS, "clean")} for method in methods}
+
+
+def averaged(accounts: Mapping[str, Account]) -> dict[str, dict[str, Interval]]:
+    """Method -> part -> mean and 95 % interval over seeds, in the order in which parts are shown."""
+    return {
+        method: {part: Interval.of(account[part]) for part in ORDER if part in account}
+        for method, account in accounts.items()
+    }
 
 
 def table(accounts: Mapping[str, Account]) -> list[list[str]]:
-    """Heading, then one line a method: mean and 95 % interval over seeds, a dash where there is no such part."""
-    used = [part for part in (TOTAL, *PARTS, INTERACTION) if any(part in account for account in accounts.values())]
-    body = [
-        [method, *(str(Interval.of(account[part])) if part in account else "-" for part in used)]
-        for method, account in accounts.items()
-    ]
-    return [["method", *used], *body]
+    """Heading, then one line a method, a dash where there is no such part; none where there are no methods."""
+    found = averaged(accounts)
+    used = [part for part in ORDER if any(part in of for of in found.values())]
+    body = [[method, *(str(of.get(part, "-")) for part in used)] for method, of in found.items()]
+    return [["method", *used], *body] if body else []
 
 
 def _in_eps(rows: Sequence[Row], method: str) -> Iterator[tuple[str, list[float]]]:
@@ -134,7 +142,7 @@ def _in_w2(rows: Sequence[Row], method: str, eps: Account) -> Iterator[tuple[str
         "floor": "clean-samples",
         CONTAMINATION: "contaminated-samples",
         "discretisation": f"exact-{law}{FROM_LAW}",
-        "prior": f"exact-{law}",
+        PRIOR: f"exact-{law}",
         OBJECTIVE: f"optimum-{method}",
         BOTH: ENDLESS + method if TRAINING_SET in eps else method,
         FIT: ENDLESS + method if TRAINING_SET in eps else method,

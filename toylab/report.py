@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from toylab import judgement, results
 from toylab.errors import BadInput
-from toylab.ledger import accounts, in_nats, table
-from toylab.results import SUMMARY, Cell, Column, Row, attacked_summary, of_seeds, subjects, summary, swept
+from toylab.ledger import Account, accounts, in_nats, table
+from toylab.results import SUMMARY, Cell, Column, Row, attacked_summary, summary, swept
 from toylab.runs import Run
 from toylab.statistics import Interval, stderr
 
@@ -43,10 +43,9 @@ class Mean(NamedTuple):
 
 def means(rows: Sequence[Row]) -> Iterator[Mean]:
     """The numbers of the summary."""
-    for cell, method, own in subjects(rows, swept(rows)):
-        for column in SUMMARY:
-            if values := of_seeds(own, method, column.metric, column.against):
-                yield Mean(method, cell, column, values)
+    for line in results.lines(rows):
+        for column, values in line.found.items():
+            yield Mean(line.method, line.cell, column, values)
 
 
 def charted(rows: Sequence[Row]) -> dict[Column, list[Mean]]:
@@ -73,12 +72,19 @@ def _footnote(run: Run) -> str:
     return "\n".join(filter(None, [results.footnote(run.rows), judgement.footnote(run.rows)]))
 
 
-def ledger(run: Run) -> Report:
-    """Its error ledger. Raises BadInput for a run without one."""
+def ledgers(run: Run) -> dict[str, dict[str, Account]]:
+    """W2, ε and nats -> method -> account. Raises BadInput for a run without one."""
     if swept(run.rows):
         raise BadInput(f"{run.path} is a sweep: a ledger is that of one study, of a folder in its cells/")
-    tables = {f"{quantity}, part by part": table(of) for quantity, of in accounts(run.rows).items()}
-    tables |= {"nats, the prior's part": in_nats(run.rows)}
+    return {**accounts(run.rows), "nats": in_nats(run.rows)}
+
+
+def ledger(run: Run) -> Report:
+    """Its error ledger. Raises BadInput for a run without one."""
+    *parts, (_, nats) = ledgers(run).items()
+    tables = {f"{quantity}, part by part": table(of) for quantity, of in parts} | {
+        "nats, the prior's part": table(nats)
+    }
     return Report({f"{title}: {_over(run)}": lines for title, lines in tables.items() if lines}, _footnote(run))
 
 

@@ -12,7 +12,7 @@ the rows of the other members are there, and the row `diverged-in-step` says whi
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toylab.errors import BadInput
@@ -191,24 +191,42 @@ def short(keys: Sequence[str]) -> list[str]:
     return [end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)]
 
 
+class Line(NamedTuple):
+    """What was measured of a method, in a cell of the sweep: the columns of SUMMARY that there are -> value by seed."""
+
+    method: str
+    cell: Cell
+    found: dict[Column, dict[int, float]]
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Heading -> mean and 95 % interval over seeds."""
+        return {column.heading: Interval.of([*values.values()]) for column, values in self.found.items()}
+
+
+def lines(rows: Sequence[Row]) -> list[Line]:
+    """One a method, and a cell of the sweep."""
+    made = []
+    for cell, own in by_cell(rows, swept(rows)).items():
+        for method in dict.fromkeys(row["method"] for row in own):
+            found = {column: of_seeds(own, method, column.metric, column.against) for column in SUMMARY}
+            made.append(Line(method, cell, {column: values for column, values in found.items() if values}))
+    return made
+
+
 def summary(rows: Sequence[Row], marked: Collection[tuple[Cell, str]] = ()) -> list[list[str]]:
-    """Heading, then one line a method, and a cell of the sweep: mean and 95 % interval over seeds, a dash where nothing
-    was measured or a key has no part in it. marked: whose names get a dagger."""
+    """Heading, then `lines` as text: mean and 95 % interval, a dash where nothing was measured or a key has no part in
+    it. marked: whose names get a dagger."""
     keys = swept(rows)
     body = []
-    for cell, method, own in subjects(rows, keys):
-        name = method + (f" {DAGGER}" if (cell, method) in marked else "")
-        body.append([name, *(value or "-" for value in cell), *(_cell(own, method, column) for column in SUMMARY)])
+    for line in lines(rows):
+        name = line.method + (f" {DAGGER}" if (line.cell, line.method) in marked else "")
+        found = line.intervals
+        cells = (str(found.get(column.heading, "-")) for column in SUMMARY)
+        body.append([name, *(value or "-" for value in line.cell), *cells])
     used = [i for i in range(1 + len(keys) + len(SUMMARY)) if i == 0 or any(line[i] != "-" for line in body)]
     heading = ["method", *short(keys), *(column.heading for column in SUMMARY)]
     return [[line[i] for i in used] for line in [heading, *body]]
-
-
-def subjects(rows: Sequence[Row], keys: Sequence[str]) -> Iterator[tuple[Cell, str, list[Row]]]:
-    """Every cell and method in it, and the rows of the cell."""
-    for cell, own in by_cell(rows, keys).items():
-        for method in dict.fromkeys(row["method"] for row in own):
-            yield cell, method, own
 
 
 def attacked_summary(rows: Sequence[Row], metric: str = "displacement") -> list[list[str]]:
@@ -286,9 +304,10 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + " --- |" * len(table[0]), *lines[1:]])
 
 
-def _cell(rows: Sequence[Row], method: str, column: Column) -> str:
-    found = interval(rows, method, column.metric, column.against)
-    return "-" if found is None else str(found)
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """A table as text, its columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
 
 
 def is_part(name: str, metric: str) -> bool:

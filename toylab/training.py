@@ -94,7 +94,7 @@ class Trainer:
         company: Company | None = None,
     ):
         self.denoiser, self.sources, self.objective, self.settings = denoiser, sources, objective, settings
-        self.company = company or Alone()
+        self.seeds, self.company = list(seeds), company or Alone()
         if settings.accumulate % self.company.size:
             raise BadInput(f"accumulate must be a multiple of the {self.company.size} processes: {settings.accumulate}")
         self._parts = range(self.company.rank, settings.accumulate, self.company.size)
@@ -175,6 +175,11 @@ class Trainer:
             return data.batches(self.sources, n, streams).to(like), None
         x0, noisy = data.labelled_batches(self._told, n, streams)
         return x0.to(like), noisy.to(like.device)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step, the largest of the members'; before the first, the largest of all."""
+        return float(self._optimizer.param_groups[0]["lr"])
 
     def _lr_factor(self) -> float:
         done = self.step / self.settings.steps

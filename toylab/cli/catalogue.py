@@ -9,6 +9,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.printing import print_json, print_table
+from toylab.entries import Index
 from toylab.errors import BadInput
 
 _SECTIONS = (
@@ -34,7 +35,7 @@ def list_(
             typer.echo(f"  {name:<{width}}  {entry.summary}")
 
 
-def _told(section: index.Index) -> dict[str, dict[str, object]]:
+def _told(section: Index) -> dict[str, dict[str, object]]:
     presets = section is index.EXPERIMENTS
     return {
         name: {"summary": entry.summary} | ({"presets": index.presets(name)} if presets else {})

@@ -61,13 +61,16 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps and say what a run takes here; nothing is written.")
     ] = False,
+    track: Annotated[
+        str | None, typer.Option(help="tensorboard: keep losses while training, in the run folder (extra track).")
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Neither reuse nor resume: run anew in a new folder.")] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let FILE name code, module:object, which is imported and run.")
     ] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw."""
-    from toylab import launch, outside, parallel
+    from toylab import launch, outside, parallel, tracking
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
@@ -75,6 +78,7 @@ def run(
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
     configured = launch.configure(name, preset, config, changes, chosen, allow_code)
+    tracking.choose(track)
     if dry_run:
         _rehearse(configured, device)
         return

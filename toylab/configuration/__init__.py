@@ -20,7 +20,7 @@ from toylab.configuration.choices import (
     ScheduleChoice,
     Spacing,
 )
-from toylab.configuration.layers import assignments, overlay, read, relaid
+from toylab.configuration.layers import assignments, nested, overlay, read, relaid, undotted
 from toylab.configuration.settings import Choice, Settings, some_of, validate
 
 __all__ = [
@@ -39,9 +39,11 @@ __all__ = [
     "Settings",
     "Spacing",
     "assignments",
+    "nested",
     "overlay",
     "read",
     "relaid",
     "some_of",
+    "undotted",
     "validate",
 ]

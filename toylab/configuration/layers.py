@@ -81,6 +81,23 @@ def relaid(old: Any, new: Any) -> Any:
     return {**old, **{key: relaid(old.get(key), value) for key, value in new.items()}}
 
 
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """A dotted key as tables inside each other."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def undotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"training.steps": 100, ...} -> {"training": {"steps": 100}, ...}, what `assignments` does with values that are
+    no text; keys without dots stay, and join the others. Raises BadInput for a key with an empty part."""
+    for key in values:
+        if not all(key.split(".")):
+            raise BadInput(f"'{key[:60]}' is no key of a setting; one in a group is written like training.steps")
+    start: dict[str, Any] = {}
+    return reduce(joined, (nested(key, value) for key, value in values.items()), start)
+
+
 def assignments(texts: typing.Iterable[str]) -> dict[str, Any]:
     """'training.steps=100', ... -> {"training": {"steps": 100}, ...}; a value is JSON where it parses, else text.
 
@@ -101,9 +118,7 @@ def _assignment(text: str) -> dict[str, Any]:
         parsed = value.strip()
     if not _is_shallow(parsed):
         raise BadInput(f"--set {key.strip()}: lists nested deeper than {_NESTED}")
-    for part in reversed(parts):
-        parsed = {part: parsed}
-    return typing.cast(dict[str, Any], parsed)
+    return nested(".".join(parts), parsed)
 
 
 def joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

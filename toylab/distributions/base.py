@@ -18,7 +18,7 @@ from torch import Tensor
 from toylab.errors import BadInput
 
 
-class SingularLaw(ValueError):
+class SingularLaw(BadInput):
     """The law has no density at the noise level asked for."""
 
 

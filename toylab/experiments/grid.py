@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from toylab.configuration import relaid
+from toylab.configuration import nested, relaid
 from toylab.errors import BadInput
 from toylab.experiments.experiment import flat
 
@@ -80,13 +80,6 @@ def entries(given: Any) -> dict[str, list[Any]]:
         if {"seed", "seeds", "grid"} & {key.partition(".")[0] for key in keys}:
             raise ValueError(f"{text}: a grid goes over neither seeds nor grids")
     return table
-
-
-def nested(key: str, value: Any) -> dict[str, Any]:
-    """A dotted key as tables inside each other."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
 
 
 def is_of_methods(key: str) -> bool:

@@ -26,11 +26,11 @@ import torch
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from toylab import parallel
-from toylab.configuration import overlay, validate
+from toylab.configuration import nested, overlay, validate
 from toylab.errors import BadInput
 from toylab.experiments import pipeline, study
 from toylab.experiments.experiment import Experiment, Progress
-from toylab.experiments.grid import MOST, Axis, Labels, Version, entries, in_full, nested, versions
+from toylab.experiments.grid import MOST, Axis, Labels, Version, entries, in_full, versions
 from toylab.experiments.models import FreeMethods, Models
 from toylab.experiments.study import MethodStudy
 from toylab.experiments.trainings import Effort

@@ -19,6 +19,7 @@ from toylab.experiments.models import Models, Training
 from toylab.experiments.workshop import Workshop
 from toylab.results import DIVERGED, Measurement
 from toylab.runs import Run
+from toylab.tracking import steps_of
 from toylab.training import Trainer
 
 T = TypeVar("T")
@@ -161,7 +162,7 @@ def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: thre
         start, first = time.perf_counter(), trainer.step + 1
         saved = start
         step, smoothed = None, torch.full((), torch.nan)
-        for step in trainer:
+        for step in steps_of(trainer, folder.path, name):
             smoothed = torch.lerp(smoothed, step.loss.sum(), _SMOOTHING) if step.number > first else step.loss.sum()
             due = stop.is_set() or time.perf_counter() - saved > CHECKPOINT_SECONDS
             if company.size > 1:  # all of them or none, and not in every step

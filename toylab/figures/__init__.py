@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from toylab.distributions import Distribution
+from toylab.errors import BadInput, unknown
 from toylab.figures import attacks, fields, images, levels, savings, study
 from toylab.figures.laws import portrait
 from toylab.figures.ledger import ledger
@@ -41,17 +42,26 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 """Every figure of a run by name; one returns None where a run has nothing for it to show."""
 
 
+def drawn(run: Run, names: Iterable[str]) -> dict[str, Figure]:
+    """The named figures of a run by name, without those for which it has nothing to show. Raises BadInput for a name
+    that there is not."""
+    with mpl.rc_context(STYLE):
+        found: dict[str, Figure | None] = {}
+        for name in names:
+            if name not in FIGURES:
+                raise BadInput(unknown("figure", name, FIGURES))
+            found[name] = FIGURES[name](run)
+        return {name: figure for name, figure in found.items() if figure is not None}
+
+
 def draw(run: Run, names: Iterable[str], into: Path | None = None) -> list[Path]:
     """Draw the named figures of a run, those its law allows, as PNG and SVG into a folder, the run's own `figures` by
     default; returns the paths written."""
     with mpl.rc_context(STYLE):
-        made = {name: FIGURES[name](run) for name in names}
+        made = drawn(run, names)
         folder = into or run.path / "figures"
         folder.mkdir(exist_ok=True)
-        return [
-            save(figure, folder / f"{name}{suffix}")
-            for name, figure in made.items() if figure is not None for suffix in (".png", ".svg")
-        ]  # fmt: skip
+        return [save(made[name], folder / f"{name}{suffix}") for name in made for suffix in (".png", ".svg")]
 
 
 def draw_law(law: Distribution, name: str, path: Path) -> Path:

@@ -10,8 +10,9 @@ work without it, and outside a notebook: what is then missing is said in plain t
 
 from typing import TYPE_CHECKING
 
+from toylab.api import carry_out, run
 from toylab.notebook.formats import register, show, unregister
-from toylab.notebook.progress import carry_out, run, watch
+from toylab.notebook.progress import watch
 from toylab.notebook.sliders import explore
 
 if TYPE_CHECKING:

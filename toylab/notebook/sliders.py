@@ -6,9 +6,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from toylab.bars import has_widgets
 from toylab.errors import BadInput
 from toylab.figures.style import STYLE
-from toylab.notebook.bars import Place, has_widgets
+from toylab.notebook.place import Place
 
 Control = tuple[float, float, float] | Sequence[str]
 """(low, high, start) of a slider, or the names to choose from, the first at the start."""

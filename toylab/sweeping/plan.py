@@ -33,10 +33,10 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from toylab import outside, runs
-from toylab.configuration import Settings, overlay, read, validate
+from toylab.configuration import Settings, nested, overlay, read, validate
 from toylab.errors import BadInput
 from toylab.experiments.experiment import RunSettings, flat
-from toylab.experiments.grid import MOST, Axis, Labels, entries, in_full, nested
+from toylab.experiments.grid import MOST, Axis, Labels, entries, in_full
 from toylab.experiments.models import FreeMethods
 from toylab.experiments.sweep import Gridded, in_versions
 from toylab.launch import Configured, configure_from

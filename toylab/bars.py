@@ -1,16 +1,9 @@
-"""Where a notebook shows how far something is, and what it has come to: a bar, and a place that is drawn anew.
-
-Without a notebook, or without ipywidgets, the bar is lines of text.
-"""
+"""How far something is, from Python: a bar in a notebook; without one, or without ipywidgets, lines of text."""
 
 import importlib.util
 import sys
 import time
 from typing import Any, Protocol
-
-from matplotlib.figure import Figure
-
-from toylab.notebook.formats import png
 
 _BAR_SECONDS, _LINE_SECONDS = 0.1, 5.0
 
@@ -53,8 +46,10 @@ class Bar(Protocol):
         """Put one line in its place."""
 
 
-def new_bar() -> Bar:
-    """One that fits where this runs."""
+def new_bar(shown: bool = True) -> Bar:
+    """One that fits where this runs; shown: else nothing is said."""
+    if not shown:
+        return _Silent()
     return _Live() if has_widgets() else _Lines()
 
 
@@ -93,20 +88,11 @@ class _Lines:
         print(line, flush=True)
 
 
-class Place:
-    """A place in a notebook's output that shows one thing after the other; outside a notebook nothing is shown."""
+class _Silent:
+    """Nothing."""
 
-    def __init__(self) -> None:
-        self.handle: Any = None
+    def at(self, share: float, label: str) -> None:
+        pass
 
-    def show(self, what: Figure | str) -> None:
-        """Put a figure or a line of text there."""
-        if not in_notebook():
-            return
-        from IPython.display import display
-
-        bundle = {"text/plain": what} if isinstance(what, str) else {"image/png": png(what), "text/plain": "a figure"}
-        if self.handle is None:
-            self.handle = display(bundle, raw=True, display_id=True)
-        else:
-            self.handle.update(bundle, raw=True)
+    def end(self, line: str) -> None:
+        pass
