@@ -92,7 +92,7 @@ def document(table: Table, query: str | None = None) -> dict[str, Any]:
 
 
 def _typed(row: Row, keys: Sequence[str]) -> dict[str, Any]:
-    """A row; empty fields are None. settings: those that vary and have a part in it."""
+    """A row; empty fields are None. keys: settings that vary, of which those count that have a part in it."""
     kinds = {"BIGINT": int, "DOUBLE": float}
     own: dict[str, Any] = {"run": row["run"]}
     for column in COLUMNS:
