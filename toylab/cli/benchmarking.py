@@ -10,6 +10,7 @@ import typer
 from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
+from toylab.cli.options import Device, Runs
 from toylab.cli.printing import print_lines
 from toylab.cli.running import carry_out
 from toylab.errors import BadInput
@@ -41,13 +42,8 @@ def benchmark(
             help="smoke or default; a smoke score means nothing.", autocompletion=completing.words("smoke", "default")
         ),
     ] = "default",
-    device: Annotated[
-        str,
-        typer.Option(
-            help="auto (cuda if there is one, else cpu), cpu, cuda or mps.", autocompletion=completing.devices
-        ),
-    ] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
+    device: Device = "auto",
+    out: Runs = Path("runs"),
     beside: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.csv", help="Others' record, beside; may be repeated.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toylab.cli.app import command
+from toylab.cli.options import Runs
 from toylab.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @command("toylab doctor")
 def doctor(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
+    out: Runs = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Look at this installation: versions, devices, threads, memory, disk, extras and how to get them, and problems."""

@@ -7,6 +7,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
+from toylab.cli.options import Device, Runs
 from toylab.cli.printing import LONG, duration, print_table, progress_bar
 from toylab.cli.running import reported
 from toylab.errors import BadInput
@@ -32,8 +33,8 @@ def figures(
         str, typer.Option(help="Which settings are run and drawn.", autocompletion=completing.presets)
     ] = "default",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the figures go, a folder for each.")] = _GALLERY,
-    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="As for run.", autocompletion=completing.devices)] = "auto",
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
     redraw: Annotated[
         bool, typer.Option("--redraw", help="Draw finished runs of the same settings, though other sources made them.")
     ] = False,

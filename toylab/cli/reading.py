@@ -10,6 +10,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.charts import Bar, bars
+from toylab.cli.options import RunFolder
 from toylab.cli.printing import console, files_of, print_json, print_report, print_run, print_table
 from toylab.errors import BadInput
 
@@ -23,7 +24,7 @@ _BAR, _LABEL = 60, 40  # columns: of a bar at most, and of what stands beside it
 
 @command("toylab show runs/gmm-outliers-smoke-*")
 def show(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completing.runs)],
+    path: RunFolder,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table alone, as Markdown.")] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Where each method's error comes from.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Paired differences to ddpm, with p-values.")] = False,
@@ -107,7 +108,7 @@ def _heading(folder: "Run") -> str:
 
 @command("toylab sample runs/gmm-outliers-smoke-* --method robust-adv -n 1000 -o samples.npz")
 def sample(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completing.runs)],
+    path: RunFolder,
     method: Annotated[str, typer.Option(help="Which trained method.", autocompletion=completing.methods)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write.")],
     n: Annotated[int, typer.Option("-n", min=1, max=10_000_000, help="How many samples.")] = 1000,

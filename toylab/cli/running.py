@@ -10,6 +10,7 @@ import typer
 from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
+from toylab.cli.options import Changes, Device, Preset, Runs
 from toylab.cli.printing import LONG, duration, print_lines, print_run, progress_bar
 from toylab.errors import BadInput, Unable, one_line, unknown
 
@@ -29,35 +30,19 @@ def run(
             metavar="NAME", help=f"One of {', '.join(index.EXPERIMENTS)}.", autocompletion=completing.experiments
         ),
     ],
-    preset: Annotated[
-        str | None,
-        typer.Option(help="Usually smoke, default (the default) or paper.", autocompletion=completing.presets),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting; may be repeated.",
-            autocompletion=completing.settings,
-        ),
-    ] = None,
+    preset: Preset = None,
+    settings: Changes = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings from a .toml or .json file.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="auto (cuda if there is one, else cpu), cpu, cuda or mps.", autocompletion=completing.devices
-        ),
-    ] = "auto",
+    device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many devices of each machine train together.")] = 1,
     strategy: Annotated[str, typer.Option(help="How: ddp.")] = "ddp",
     precision: Annotated[
         str | None, typer.Option(help="Of a U-Net: 32-true, or bf16-mixed, which is torch.autocast's.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are kept.")] = Path("runs"),
+    out: Runs = Path("runs"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps and say what a run takes here; nothing is written.")
     ] = False,
@@ -165,7 +150,7 @@ def reproduce(
         Path,
         typer.Argument(metavar="RUN", help="A finished run folder, or figures/NAME.", autocompletion=completing.runs),
     ],
-    device: Annotated[str, typer.Option(help="As for run.", autocompletion=completing.devices)] = "auto",
+    device: Device = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the repetition there, and go on with it if interrupted.")
     ] = None,
