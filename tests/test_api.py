@@ -119,7 +119,8 @@ def test_what_cannot_be_run_is_told_in_one_line(arguments, settings, message: st
 EVALUATION = {"levels": 2, "points": 20, "pair": 30, "ledger": True, "metrics": ["eps-mse", "outlier-mass", "w2"]}
 RUN: dict[str, Any] = {
     "name": "gmm-outliers", "preset": "smoke", "methods": ["ddpm"], "seeds": 2,
-    "settings": {"training.steps": 6, "network.width": 8}, "training": {"batch": 16}, "nfe": 3, "samples": 60, "size": 100, "evaluation": EVALUATION,
+    "settings": {"training.steps": 6, "network.width": 8}, "training": {"batch": 16},
+    "nfe": 3, "samples": 60, "size": 100, "evaluation": EVALUATION,
 }  # fmt: skip
 
 
