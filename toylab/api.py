@@ -27,6 +27,7 @@ from toylab import figures, index, ledger, report, results, runs
 from toylab.bars import new_bar
 from toylab.configuration import undotted
 from toylab.errors import BadInput, Unable, UnknownName, one_line, unknown
+from toylab.evaluation import aligned
 from toylab.experiments.experiment import Experiment
 from toylab.launch import Launch, configure, prepare
 from toylab.statistics import Interval
@@ -48,22 +49,24 @@ class Run(runs.Run):
         measured, and for the half-width of a single seed. Raises BadInput where results.csv cannot be read.
         """
         with runs.readable(self.path):
-            lines: dict[tuple[str, ...], dict[str, Interval]] = {
-                (method, *cell): found for method, cell, found in results.averaged(self.rows)
-            }
-            return _frame(
-                lines, ["method", *results.short(results.swept(self.rows))], [c.heading for c in results.SUMMARY]
-            )
+            keys, found = results.swept(self.rows), dict[tuple[str, ...], dict[str, Interval]]()
+            for cell, own in results.by_cell(self.rows, keys).items():
+                for method in dict.fromkeys(row["method"] for row in own):
+                    means = {c.heading: results.interval(own, method, c.metric, c.against) for c in results.SUMMARY}
+                    found[method, *cell] = {heading: of for heading, of in means.items() if of is not None}
+            return _frame(found, ["method", *results.short(keys)], [column.heading for column in results.SUMMARY])
 
     def ledger(self) -> "pandas.DataFrame":
         """The error ledger (toylab/ledger.py) as numbers: a row a quantity (W2, ε, nats) and method, a pair of columns
         a part. Raises BadInput for a run that was not measured for it, and for a sweep.
         """
         with runs.readable(self.path):
+            report.ledger(self)  # refuses what has none
+            quantities = {**ledger.accounts(self.rows), "nats": ledger.prior_accounts(self.rows)}
             found: dict[tuple[str, ...], dict[str, Interval]] = {
-                (quantity, method): parts
-                for quantity, of in report.ledgers(self).items()
-                for method, parts in ledger.averaged(of).items()
+                (quantity, method): {part: Interval.of(values) for part, values in account.items()}
+                for quantity, of in quantities.items()
+                for method, account in of.items()
             }
             return _frame(found, ["quantity", "method"], ledger.ORDER)
 
@@ -88,7 +91,7 @@ class Run(runs.Run):
 
     def __str__(self) -> str:
         found = report.tables(self)
-        tables = (f"{title}\n{results.aligned(lines)}" for title, lines in found.tables.items())
+        tables = (f"{title}\n{aligned(lines)}" for title, lines in found.tables.items())
         return "\n\n".join(filter(None, [*tables, found.footnote]))
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ from toylab.experiments.sweep import Sweep
 from toylab.experiments.trainings import marked, without
 from toylab.index import METRICS
 from toylab.objectives import Objective
-from toylab.results import Measurement, Row, aligned, footnote, from_csv, markdown, summary, to_csv
+from toylab.results import Measurement, Row, footnote, from_csv, markdown, summary, to_csv
 from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
 from toylab.statistics import NORMAL, Interval
 from toylab.training import Trainer
@@ -171,6 +171,12 @@ def _of_study(lab: Laboratory, denoiser: Denoiser) -> tuple[Tensor, str, int]:
     with torch.no_grad():
         x, nfe = lab.sample(denoiser)
     return x, lab.study.sampler.name, nfe
+
+
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """A table as text, its columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
 
 
 def _bench(denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None, protocol: Protocol) -> Bench:

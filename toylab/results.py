@@ -191,33 +191,15 @@ def short(keys: Sequence[str]) -> list[str]:
     return [end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)]
 
 
-class Line(NamedTuple):
-    """What was measured of a method, in a cell of the sweep: the headings of SUMMARY that there are -> interval."""
-
-    method: str
-    cell: Cell
-    found: dict[str, Interval]
-
-
-def averaged(rows: Sequence[Row]) -> list[Line]:
-    """One line a method, and a cell of the sweep: means and 95 % intervals over seeds."""
-    lines = []
-    for cell, own in by_cell(rows, swept(rows)).items():
-        for method in dict.fromkeys(row["method"] for row in own):
-            found = {column.heading: interval(own, method, column.metric, column.against) for column in SUMMARY}
-            lines.append(Line(method, cell, {heading: of for heading, of in found.items() if of is not None}))
-    return lines
-
-
 def summary(rows: Sequence[Row], marked: Collection[tuple[Cell, str]] = ()) -> list[list[str]]:
-    """Heading, then the lines of `averaged` as text, a dash where nothing was measured or a key has no part in it.
-    marked: whose names get a dagger."""
+    """Heading, then one line a method, and a cell of the sweep: mean and 95 % interval over seeds, a dash where nothing
+    was measured or a key has no part in it. marked: whose names get a dagger."""
     keys = swept(rows)
     body = []
-    for method, cell, found in averaged(rows):
-        name = method + (f" {DAGGER}" if (cell, method) in marked else "")
-        cells = (str(found.get(column.heading, "-")) for column in SUMMARY)
-        body.append([name, *(value or "-" for value in cell), *cells])
+    for cell, own in by_cell(rows, keys).items():
+        for method in dict.fromkeys(row["method"] for row in own):
+            name = method + (f" {DAGGER}" if (cell, method) in marked else "")
+            body.append([name, *(value or "-" for value in cell), *(_cell(own, method, column) for column in SUMMARY)])
     used = [i for i in range(1 + len(keys) + len(SUMMARY)) if i == 0 or any(line[i] != "-" for line in body)]
     heading = ["method", *short(keys), *(column.heading for column in SUMMARY)]
     return [[line[i] for i in used] for line in [heading, *body]]
@@ -287,10 +269,9 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + " --- |" * len(table[0]), *lines[1:]])
 
 
-def aligned(table: Sequence[Sequence[str]]) -> str:
-    """A table as text, its columns one below the other."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+def _cell(rows: Sequence[Row], method: str, column: Column) -> str:
+    found = interval(rows, method, column.metric, column.against)
+    return "-" if found is None else str(found)
 
 
 def is_part(name: str, metric: str) -> bool:

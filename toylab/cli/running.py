@@ -49,7 +49,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: train, sample, measure, draw. Example: toylab run gmm-outliers --preset smoke"""
-    from toylab import launch, outside, parallel, tracking
+    from toylab import launch, outside, parallel
     from toylab.configuration import assignments
 
     changes = [assignments(settings or []), {k: v for k, v in {"seed": seed, "seeds": seeds}.items() if v is not None}]
@@ -57,6 +57,8 @@ def run(
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     outside.admit(*outside.named(changes))  # typed here; a file's names are another matter
     configured = launch.configure(name, preset, config, changes, chosen, allow_code)
+    from toylab import tracking
+
     tracking.choose(track)
     if dry_run:
         _rehearse(configured, device)
