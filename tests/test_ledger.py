@@ -89,7 +89,7 @@ def test_the_priors_part_in_nats_is_shown_for_the_law_that_was_trained_on(found,
     """Against many fresh points of that law, by whose spread the standard error of the run's few is known: within 4 of
     it. The oracle saw another law."""
     run, _ = found
-    heading, *lines = table(in_nats(run.rows))
+    heading, *lines = in_nats(run.rows)
     assert heading == ["method", "prior"]
     assert [line[0] for line in lines] == METHODS
     clean = three_gaussians()
@@ -102,7 +102,7 @@ def test_the_priors_part_in_nats_is_shown_for_the_law_that_was_trained_on(found,
         close = 4 * float(stderr) * math.sqrt(len(x) / run.config["evaluation"]["points"])
         for row in [r for r in run.rows if (r["method"], r["metric"]) == (method, PRIOR_IN_NATS)]:
             assert abs(float(row["value"]) - float(value)) < close
-    assert in_nats([row for row in run.rows if row["metric"] != PRIOR_IN_NATS]) == {}
+    assert in_nats([row for row in run.rows if row["metric"] != PRIOR_IN_NATS]) == []
     code, out, _ = toylab("show", run.path, "--ledger", "--markdown")
     assert code == 0
     assert all("| " + " | ".join(line) + " |" in out for line in lines)

@@ -48,22 +48,23 @@ class Run(runs.Run):
         measured, and for the half-width of a single seed. Raises BadInput where results.csv cannot be read.
         """
         with runs.readable(self.path):
-            lines: dict[tuple[str, ...], dict[str, Interval]] = {
+            keys = ["method", *results.short(results.swept(self.rows))]
+            found: dict[tuple[str, ...], dict[str, Interval]] = {
                 (line.method, *line.cell): line.intervals for line in results.lines(self.rows)
             }
-            return _frame(
-                lines, ["method", *results.short(results.swept(self.rows))], [c.heading for c in results.SUMMARY]
-            )
+            return _frame(found, keys, [column.heading for column in results.SUMMARY])
 
     def ledger(self) -> "pandas.DataFrame":
         """The error ledger (toylab/ledger.py) as numbers: a row a quantity (W2, ε, nats) and method, a pair of columns
         a part. Raises BadInput for a run that was not measured for it, and for a sweep.
         """
         with runs.readable(self.path):
+            report.ledger(self)  # refuses what has none
+            quantities = {**ledger.accounts(self.rows), "nats": ledger.prior_accounts(self.rows)}
             found: dict[tuple[str, ...], dict[str, Interval]] = {
-                (quantity, method): parts
-                for quantity, of in report.ledgers(self).items()
-                for method, parts in ledger.averaged(of).items()
+                (quantity, method): {part: Interval.of(values) for part, values in account.items()}
+                for quantity, of in quantities.items()
+                for method, account in of.items()
             }
             return _frame(found, ["quantity", "method"], ledger.ORDER)
 

@@ -107,25 +107,25 @@ def accounts(rows: Sequence[Row]) -> dict[str, dict[str, Account]]:
     return {"W2": {method: dict(_in_w2(rows, method, eps[method])) for method in ledgers}, "ε": eps}
 
 
-def in_nats(rows: Sequence[Row]) -> dict[str, Account]:
-    """Method -> the prior's part in nats; none for a run that was not measured for it."""
+def in_nats(rows: Sequence[Row]) -> list[list[str]]:
+    """Heading, then one line a method: the prior's part in nats; none for a run that was not measured for it."""
+    return table(prior_accounts(rows))
+
+
+def prior_accounts(rows: Sequence[Row]) -> dict[str, Account]:
+    """Method -> account of the prior's part in nats alone."""
     methods = dict.fromkeys(row["method"] for row in rows if row["metric"] == PRIOR_IN_NATS)
     return {method: {PRIOR: by_seed(rows, method, PRIOR_IN_NATS, "clean")} for method in methods}
 
 
-def averaged(accounts: Mapping[str, Account]) -> dict[str, dict[str, Interval]]:
-    """Method -> part -> mean and 95 % interval over seeds, in the order in which parts are shown."""
-    return {
-        method: {part: Interval.of(account[part]) for part in ORDER if part in account}
-        for method, account in accounts.items()
-    }
-
-
 def table(accounts: Mapping[str, Account]) -> list[list[str]]:
-    """Heading, then one line a method, a dash where there is no such part; none where there are no methods."""
-    found = averaged(accounts)
-    used = [part for part in ORDER if any(part in of for of in found.values())]
-    body = [[method, *(str(of.get(part, "-")) for part in used)] for method, of in found.items()]
+    """Heading, then one line a method: mean and 95 % interval over seeds, a dash where there is no such part; none
+    where there are no methods."""
+    used = [part for part in ORDER if any(part in account for account in accounts.values())]
+    body = [
+        [method, *(str(Interval.of(account[part])) if part in account else "-" for part in used)]
+        for method, account in accounts.items()
+    ]
     return [["method", *used], *body] if body else []
 
 

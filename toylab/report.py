@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from toylab import judgement, results
 from toylab.errors import BadInput
-from toylab.ledger import Account, accounts, in_nats, table
+from toylab.ledger import accounts, in_nats, table
 from toylab.results import SUMMARY, Cell, Column, Row, attacked_summary, summary, swept
 from toylab.runs import Run
 from toylab.statistics import Interval, stderr
@@ -72,19 +72,12 @@ def _footnote(run: Run) -> str:
     return "\n".join(filter(None, [results.footnote(run.rows), judgement.footnote(run.rows)]))
 
 
-def ledgers(run: Run) -> dict[str, dict[str, Account]]:
-    """W2, ε and nats -> method -> account. Raises BadInput for a run without one."""
-    if swept(run.rows):
-        raise BadInput(f"{run.path} is a sweep: a ledger is that of one study, of a folder in its cells/")
-    return {**accounts(run.rows), "nats": in_nats(run.rows)}
-
-
 def ledger(run: Run) -> Report:
     """Its error ledger. Raises BadInput for a run without one."""
-    *parts, (_, nats) = ledgers(run).items()
-    tables = {f"{quantity}, part by part": table(of) for quantity, of in parts} | {
-        "nats, the prior's part": table(nats)
-    }
+    if swept(run.rows):
+        raise BadInput(f"{run.path} is a sweep: a ledger is that of one study, of a folder in its cells/")
+    tables = {f"{quantity}, part by part": table(of) for quantity, of in accounts(run.rows).items()}
+    tables |= {"nats, the prior's part": in_nats(run.rows)}
     return Report({f"{title}: {_over(run)}": lines for title, lines in tables.items() if lines}, _footnote(run))
 
 
