@@ -197,8 +197,8 @@ def test_the_table_is_that_of_the_summary_as_numbers(found: tl.Run):
 def test_a_sweeps_table_has_its_keys_in_the_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Two shares of contamination, two seeds: means and Student's intervals by hand, t(0.975, 1) = 12.7062."""
     rows = [
-        dict.fromkeys(COLUMNS, "") | {"method": "ddpm", "seed": seed, "metric": "w2", "against": "clean", "value": value}
-        | {"set.contamination.fraction": share}
+        dict.fromkeys(COLUMNS, "") | {"method": "ddpm", "metric": "w2", "against": "clean"}
+        | {"seed": seed, "value": value, "set.contamination.fraction": share}
         for share, seed, value in (("0.1", "0", "1"), ("0.1", "1", "2"), ("0.3", "0", "5"), ("0.3", "1", "5"))
     ]  # fmt: skip
     run = tl.Run(tmp_path)
