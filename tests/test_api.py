@@ -18,6 +18,7 @@ from tests.test_experiments import TINY
 from toylab import index, launch, report, runs
 from toylab.experiments.experiment import flat
 from toylab.ledger import accounts
+from toylab.results import COLUMNS
 from toylab.statistics import Interval
 
 ROOT = Path(__file__).parents[1]
@@ -191,6 +192,22 @@ def test_the_table_is_that_of_the_summary_as_numbers(found: tl.Run):
     assert title == "mean ± 95 % interval over 2 seeds"
     assert heading.split() == " ".join(shown[0]).split()
     assert first.split() == " ".join(shown[1]).split()
+
+
+def test_a_sweeps_table_has_its_keys_in_the_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Two shares of contamination, two seeds: means and Student's intervals by hand, t(0.975, 1) = 12.7062."""
+    rows = [
+        dict.fromkeys(COLUMNS, "") | {"method": "ddpm", "metric": "w2", "against": "clean"}
+        | {"seed": seed, "value": value, "set.contamination.fraction": share}
+        for share, seed, value in (("0.1", "0", "1"), ("0.1", "1", "2"), ("0.3", "0", "5"), ("0.3", "1", "5"))
+    ]  # fmt: skip
+    run = tl.Run(tmp_path)
+    monkeypatch.setitem(run.__dict__, "rows", rows)
+    table = run.table()
+    assert table.index.names == ["method", "fraction"]
+    assert [*table.index] == [("ddpm", "0.1"), ("ddpm", "0.3")]
+    assert [*table.columns] == [("W2 to clean", "mean"), ("W2 to clean", "±")]
+    assert table.to_numpy() == pytest.approx(np.array([[1.5, 12.7062 * 0.5], [5.0, 0.0]]), rel=1e-5)
 
 
 def test_the_ledger_is_the_accounts_as_numbers(found: tl.Run):
