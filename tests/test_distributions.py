@@ -252,17 +252,17 @@ def test_same_generator_same_samples(law: Distribution):
 
 def test_bad_points_and_levels_are_refused(law: Distribution):
     x = torch.zeros(4, law.dim + 1)
-    with pytest.raises(ValueError, match="have shape"):
+    with pytest.raises(BadInput, match="have shape"):
         law.log_prob(x)
     x = torch.zeros(4, law.dim)
-    with pytest.raises(ValueError, match="sigma must be finite"):
+    with pytest.raises(BadInput, match="sigma must be finite"):
         law.score(x, 1.0, -0.1)
     for bad in (-2.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match="sigma must be"):
+        with pytest.raises(BadInput, match="sigma must be"):
             law.score(x, 1.0, torch.tensor(bad))
-    with pytest.raises(ValueError, match="floating point"):
+    with pytest.raises(BadInput, match="floating point"):
         law.score(x.long(), 1.0, 1.0)
-    with pytest.raises(ValueError, match="does not broadcast"):
+    with pytest.raises(BadInput, match="does not broadcast"):
         law.score(x, torch.ones(3), 1.0)
 
 

@@ -16,6 +16,7 @@ from toylab.contamination import outliers
 from toylab.denoisers import Exact
 from toylab.distributions import Box, Empirical, GaussianMixture
 from toylab.distributions.named import three_gaussians
+from toylab.errors import BadInput
 from toylab.index import METRICS
 from toylab.metrics import Estimate
 from toylab.metrics.memorization import training_leakage, training_mse
@@ -266,7 +267,7 @@ def test_modes_of_a_known_mixture(region: Region, generator: torch.Generator):
     c = -math.log(0.001)
     truncated = 0.3 * math.sqrt(1 - c * math.exp(-c) / (1 - math.exp(-c)))
     assert ((width.value - truncated).abs() < 4 * width.stderr + 1e-4).all()
-    with pytest.raises(TypeError, match="no modes"):
+    with pytest.raises(BadInput, match="no modes"):
         mode_weight(x, Region(Box([0.0, 0.0], [1.0, 1.0]), n=1000))
 
 

@@ -90,7 +90,8 @@ def folder(root: Path, values: dict[str, list[float]] = VALUES, seed: int = 0, *
     run.write_json("config.json", config)
     run.write_json("environment.json", {"toylab": "0.1.0", "packages": {"torch": "2.6"}, "device": "cpu", "git": None})
     run.write("results.csv", to_csv(measured, {"experiment": "gmm-outliers", "preset": "smoke"}, {}))
-    run.write("timings.csv", "date,method,part,seconds\nd,ddpm,training,1.5\nd,ddpm,training,2.0\nd,,run,9.0\n")
+    timings = "date,method,part,seconds\nd,ddpm,training,1.5\nd,ddpm,training,2.0\nd,,run,9.0\n"
+    (root / "timings.csv").write_text(timings)  # line by line as it goes, so without a checksum
     run.write_arrays("samples.npz", {name: rng.normal(size=(3, 1500, 2)).astype("f4") for name in names})
     paths = {name: rng.normal(size=(4, 101, 2)).astype("f4") for name in names}
     run.write_arrays("trajectories.npz", {"t": np.linspace(1, 0, 101), **paths})
@@ -102,6 +103,16 @@ def folder(root: Path, values: dict[str, list[float]] = VALUES, seed: int = 0, *
     run.write("figures/outlier-mass.svg", SVG)
     run.finish()
     return root
+
+
+def test_a_line_of_timings_that_was_cut_short_costs_that_line_alone(tmp_path: Path):
+    """As a process leaves it that is killed while it writes, before another one goes on."""
+    root = folder(tmp_path / "run")
+    with (root / "timings.csv").open("ab") as file:
+        file.write(b"2026-01-01\nd,ddpm,tra\nd,ddpm,training,\nd,ddpm,training,1e\n\xff\nd,ddpm,training,0.5\n")
+    (shown,) = page.read([root])
+    assert shown.run.timings == {("ddpm", "training"): 4.0, ("", "run"): 9.0}
+    assert shown.run.seconds == 9.0
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from toylab.errors import BadInput
+
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 """One generator for a whole tensor, or one for each entry of its leading axis (the members)."""
 
@@ -64,5 +66,5 @@ def _draw(draw: Callable[..., Tensor], shape: Sequence[int], generators: Generat
     if generators is None or isinstance(generators, torch.Generator):
         return draw(tuple(shape), generator=generators, **options)
     if len(generators) != shape[0]:
-        raise ValueError(f"{len(generators)} generators cannot draw for {shape[0]} members")
+        raise BadInput(f"{len(generators)} generators cannot draw for {shape[0]} members")
     return torch.stack([draw(tuple(shape[1:]), generator=g, **options) for g in generators])

@@ -122,9 +122,9 @@ class Distribution(ABC):
     def _points(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         """The points as rows (n, dim) of the precision, and their leading axes."""
         if x.shape[-1] != self.dim:
-            raise ValueError(f"points of a law in R^{self.dim} have shape (..., {self.dim}), not {tuple(x.shape)}")
+            raise BadInput(f"points of a law in R^{self.dim} have shape (..., {self.dim}), not {tuple(x.shape)}")
         if not x.is_floating_point():
-            raise ValueError(f"points must be floating point, not {x.dtype}")
+            raise BadInput(f"points must be floating point, not {x.dtype}")
         return x.to(self.precision).reshape(-1, self.dim), x.shape[:-1]
 
     @property
@@ -149,11 +149,11 @@ class Distribution(ABC):
 def _level(value: Tensor | float, name: str, x: Tensor, lead: torch.Size, precision: torch.dtype) -> Tensor:
     level = torch.as_tensor(value, dtype=precision, device=x.device)
     if not bool(((level >= 0) & level.isfinite()).all()):
-        raise ValueError(f"{name} must be finite and at least 0 everywhere")
+        raise BadInput(f"{name} must be finite and at least 0 everywhere")
     try:
         return level.expand(lead).reshape(-1, 1)
     except RuntimeError:
-        raise ValueError(
+        raise BadInput(
             f"{name} of shape {tuple(level.shape)} does not broadcast over points of shape {tuple(x.shape)}"
         ) from None
 

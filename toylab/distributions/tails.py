@@ -26,8 +26,8 @@ _LOW, _BEYOND = -60.0, 4.0  # where log w begins, and ends: so far above its hig
 class StudentT(Distribution):
     """The multivariate t law about `centre` (d,), with `df` degrees of freedom, a whole number, and a scale.
 
-    df = 1 is Cauchy's law. mean and cov are undefined or infinite for df = 1 and df <= 2: ValueError there. Raises
-    BadInput unless 1 <= df <= 1000 and 0 < scale < ∞.
+    df = 1 is Cauchy's law. mean and cov are undefined or infinite for df = 1 and df <= 2: BadInput there, and
+    unless 1 <= df <= 1000 and 0 < scale < ∞.
     """
 
     exact_by = "quadrature, error below 1e-9"
@@ -56,13 +56,13 @@ class StudentT(Distribution):
     @property
     def mean(self) -> Tensor:
         if self.df < 2:
-            raise ValueError("the t law with df = 1 has no mean")
+            raise BadInput("the t law with df = 1 has no mean")
         return self.centre
 
     @property
     def cov(self) -> Tensor:
         if self.df < 3:
-            raise ValueError(f"the t law with df = {self.df} has an infinite variance")
+            raise BadInput(f"the t law with df = {self.df} has an infinite variance")
         return self.scale**2 * self.df / (self.df - 2) * torch.eye(self.dim, dtype=torch.float64)
 
     def _log_prob(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from toylab.distributions import Distribution
+from toylab.errors import BadInput
 from toylab.metrics.estimate import Estimate
 
 
@@ -76,7 +77,7 @@ def mode_width(samples: Tensor, modal_region: Region) -> Estimate:
 def _responsibilities(samples: Tensor, region: Region) -> tuple[Tensor, Tensor]:
     """inside (..., n) and r (..., K, n), zero outside the region."""
     if not isinstance(region.law, Modal):
-        raise TypeError(f"{type(region.law).__name__} has no modes")
+        raise BadInput(f"{type(region.law).__name__} has no modes")
     x = samples.double()
     inside = region.contains(x)
     r = torch.where(inside[..., None], region.law.responsibilities(x), 0.0)

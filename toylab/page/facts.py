@@ -61,8 +61,8 @@ def environment(shown: Shown) -> Lines:
 def timings(shown: Shown) -> Lines:
     """Heading, then the seconds of every method by part, over all attempts; the whole run last. Empty where none were
     recorded."""
-    parts = list(dict.fromkeys(part for _, part in shown.seconds if part != WHOLE))
-    methods = dict.fromkeys(method for method, part in shown.seconds if part != WHOLE)
+    parts = list(dict.fromkeys(part for _, part in shown.run.timings if part != WHOLE))
+    methods = dict.fromkeys(method for method, part in shown.run.timings if part != WHOLE)
     body = [[name, *(_seconds(shown, name, part) for part in parts)] for name in methods]
     whole = _seconds(shown, "", WHOLE)
     if whole != "-":
@@ -78,5 +78,5 @@ def claims(shown: Shown) -> Lines:
 
 
 def _seconds(shown: Shown, method: str, part: str) -> str:
-    found = shown.seconds.get((method, part))
+    found = shown.run.timings.get((method, part))
     return "-" if found is None else f"{found:.1f}"

@@ -14,7 +14,7 @@ import numpy as np
 from toylab.configuration import ScheduleChoice, validate
 from toylab.errors import BadInput, one_line
 from toylab.results import Measurement, Row
-from toylab.runs import CELLS, WHOLE, Run, load
+from toylab.runs import CELLS, Run, load
 from toylab.schedules import Schedule
 
 _FIELDS = {"axis": 1, "log_density": 1, "x": 2, "origin": 1, "axes": 2, "along/t": 1, "along/u": 2}
@@ -80,22 +80,13 @@ class Shown:
         fitting = {name: x for name, x in found.items() if _is(x, 3) and x.shape[1] == len(times) and x.shape[2] <= 2}
         return {"t": times, **fitting} if _is(times, 1) and fitting else {}
 
-    @cached_property
-    def seconds(self) -> dict[tuple[str, str], float]:
-        """Of every method and part, over all attempts; the whole run is ("", "run")."""
-        found: dict[tuple[str, str], float] = {}
-        path = self.run.path / "timings.csv"
-        for row in csv.DictReader(path.open(encoding="utf-8")) if path.exists() else ():
-            key = row["method"] if row["part"] != WHOLE else "", row["part"]
-            found[key] = found.get(key, 0.0) + float(row["seconds"])
-        return found
-
     def check(self) -> None:
         """Read all that is shown. Raises BadInput where it cannot be read, or is not what a run folder holds."""
         try:
             _check(self.run)
             for part in (self, *self.cells):
-                _ = part.schedule if "schedule" in part.run.config else None, part.samples, part.fields, part.seconds
+                _ = part.schedule if "schedule" in part.run.config else None
+                _ = part.samples, part.fields, part.run.timings
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, csv.Error) as error:
             raise BadInput(f"cannot read {self.run.path}: {one_line(error)[:200]}") from None
 

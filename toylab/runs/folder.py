@@ -97,14 +97,20 @@ class Run:
         return sorted(path.stem for path in (self.path / "weights").glob("*.safetensors"))
 
     @property
+    def timings(self) -> dict[tuple[str, str], float]:
+        """Seconds of every method and part, over all attempts; of the whole run at ("", "run"). Without what was not
+        recorded."""
+        path, recorded = self.path / "timings.csv", dict[tuple[str, str], list[float]]()
+        rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.exists() else ()
+        for _, method, part, seconds in (row for row in rows if len(row) == 4):
+            with suppress(ValueError):  # a heading, or a line that was being written when the process was killed
+                recorded.setdefault(("" if part == WHOLE else method, part), []).append(float(seconds))
+        return {key: math.fsum(of) for key, of in recorded.items()}
+
+    @property
     def seconds(self) -> float | None:
         """How long it ran in all, over all attempts; None where that was not recorded."""
-        path, recorded = self.path / "timings.csv", []
-        rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.exists() else ()
-        for _, _, part, seconds in (row for row in rows if len(row) == 4):
-            with suppress(ValueError):  # a line that was being written when the process was killed
-                recorded += [float(seconds)] if part == WHOLE else []
-        return math.fsum(recorded) if recorded else None
+        return self.timings.get(("", WHOLE))
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """The arrays of samples.npz, fields.npz or trajectories.npz; none where there is no such file."""

@@ -1,6 +1,6 @@
 """The folder of a sweep: a run folder for each cell, and jobs/, what engines need and have said.
 
-    EXPERIMENT-PRESET-HASH/     the run of a cell, as `toylab run` makes it (toylab/runs.py)
+    EXPERIMENT-PRESET-HASH/     the run of a cell, as `toylab run` makes it (toylab/runs)
     jobs/NAME.json              its settings, NAME that of its run folder: `toylab run EXPERIMENT --config` takes it
     jobs/NAME.log               what its command printed
     jobs/NAME.failed.json       why it failed, until it is run again
@@ -12,12 +12,11 @@
 What has become of a cell is read from these files alone, so any process may be killed at any time.
 """
 
-import fcntl
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +26,7 @@ import torch
 
 from toylab import outside, runs
 from toylab.errors import BadInput
-from toylab.files import write_json
+from toylab.files import held, write_json
 from toylab.runs import Run
 from toylab.sweeping.job import Files, Job, is_held
 from toylab.sweeping.plan import Cell
@@ -94,27 +93,15 @@ class SweepFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """For the one `toylab sweep` that may be at work here. Raises BadInput where there is another, or where the
+        """For the one `toylab sweep` that may be at work here. Raises Unable where there is another, BadInput where the
         folder cannot be written."""
-        jobs = self.path / JOBS
-        try:
-            jobs.mkdir(parents=True, exist_ok=True)
-            lock = (jobs / "head.lock").open("a", encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"cannot write to {self.path}: {error.strerror}") from None
-        with lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BadInput(f"another toylab sweep is at work in {self.path}") from None
+                stack.enter_context(held(self.path / JOBS / "head.lock", f"sweeping into {self.path}"))
+            except OSError as error:
+                raise BadInput(f"cannot write to {self.path}: {error.strerror}") from None
             yield
 
     def line(self, cell: Cell) -> str:
         """The command of a cell as it is typed."""
         return shlex.join(self.command(cell))
-
-
-def counted(standings: Iterable[Standing]) -> dict[State, int]:
-    """How many cells there are of each state."""
-    states = [standing.state for standing in standings]
-    return {state: states.count(state) for state in State}

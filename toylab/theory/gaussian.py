@@ -52,7 +52,7 @@ import torch
 from torch import Tensor
 
 from toylab.distributions import GaussianMixture
-from toylab.errors import BadInput
+from toylab.errors import BadInput, Unable
 from toylab.objectives import DRO, Denoising, Objective, PseudoHuber, Regularised, Trimmed
 from toylab.perturbations import Ascent, Random
 from toylab.theory.moments import second_moment
@@ -77,7 +77,7 @@ def gaussian_optimum(objective: Objective, law: GaussianMixture, alpha: float, s
     Denoising (of the clean law, where an oracle is trained on that), PseudoHuber, Trimmed, Regularised with a Random or
     Gaussian direction, and DRO with FGSM(step=0), in closed form. Regularised with FGSM or PGD, in either norm, by
     iterating S <- S(A(S)) from the random direction's S, by shares of that step (Aitken's), until S(A(S)) and S differ
-    by less than 1e-10 of S (5e-5 but for one signed step); RuntimeError should it not settle. The relative error of S
+    by less than 1e-10 of S (5e-5 but for one signed step); Unable should it not settle. The relative error of S
     is then that of its quadrature, of which tests/test_theory.py holds the bounds: for one signed step about 1e-8 in
     2-D, 3e-5 in 3-D, 2e-3 in 8-D; in the L2 ball 2e-4 in 2-D and 3-D, 2e-3 in 8-D; for several signed steps 3e-4 in
     2-D, 1e-3 in 3-D, 4e-3 in 8-D.
@@ -156,4 +156,4 @@ def _fixed_point(asked: Regularised, cov: Tensor, alpha: float, sigma: float) ->
             left = float((step * last).sum() / (last * last).sum())
             share = min(max(share / (1 - left), 0.05), 1.0) if left < 1 else 1.0
         s, last = s + share * step, step
-    raise RuntimeError(f"the fixed point of {asked.direction} did not settle: S is off by {float(last.norm()):.1e}")
+    raise Unable(f"the fixed point of {asked.direction} did not settle: S is off by {float(last.norm()):.1e}")

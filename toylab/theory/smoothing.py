@@ -22,6 +22,8 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from toylab.errors import Unable
+
 _EXACT = 1e-12  # of the field's largest value: the residual of conjugate gradients, relative to the diagonal
 _ITERATIONS = 2000
 
@@ -98,7 +100,7 @@ class Shifts:
 
 def on_a_plane(p: Tensor, target: Tensor, push: Callable[[Tensor], Tensor], lam: float, through: bool) -> Tensor:
     """δ (n, m, c) by conjugate gradients, p (n, m) and u* (n, m, c), until no node's residual is above 1e-12 max |u*|
-    of its diagonal. RuntimeError where that is not reached."""
+    of its diagonal. Unable where that is not reached."""
     density, one = push(p), push(torch.ones_like(p))
 
     def weighted(u: Tensor) -> Tensor:
@@ -132,7 +134,7 @@ def _conjugate_gradients(
         z = residual / diagonal
         before, power = power, (residual * z).sum((-2, -1), keepdim=True)
         direction = z + power / before.clamp(min=1e-300) * direction
-    raise RuntimeError(f"conjugate gradients ended at a residual of {float(z.abs().max()):.1e}, not {tolerance:.1e}")
+    raise Unable(f"conjugate gradients ended at a residual of {float(z.abs().max()):.1e}, not {tolerance:.1e}")
 
 
 def _mirrored(k: Tensor) -> Tensor:
