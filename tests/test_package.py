@@ -1,6 +1,7 @@
 """What is shipped: every file, in sdist and wheel, typed, and with a citation that says what is so."""
 
 import fnmatch
+import importlib.util
 import subprocess
 import sys
 import tarfile
@@ -13,6 +14,9 @@ import pytest
 import yaml
 
 import toylab
+import toylab as tl
+from toylab.configuration import validate
+from toylab.experiments import image_study
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -57,6 +61,35 @@ def test_contributing_is_a_page_and_its_paths_are_there():
     for name in ("toylab/index.py", "docs/how-to", "tests/test_layers.py", ".ci/run", "CHANGELOG.md"):
         assert name in text
         assert (ROOT / name).exists()
+
+
+def test_settings_of_images_are_read_where_their_libraries_are_not(monkeypatch: pytest.MonkeyPatch):
+    """As `toylab run` does for every experiment; only who asks for images is told what they need."""
+    monkeypatch.setattr("toylab.entries._installed", lambda module: False)
+    spec = importlib.util.spec_from_file_location("read_again", image_study.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    with pytest.raises(tl.BadInput, match=r"needs diffusers: pip install 'toylab\[images\]'"):
+        validate(again.ImageStudy, {"methods": {"ddpm": "ddpm"}, "data": "digits", "evaluation": {}})
+
+
+@pytest.mark.slow
+def test_the_main_job_needs_no_extra(tmp_path: Path):
+    """Every library of the extras, and what they bring, is hidden from it."""
+    hidden = (
+        "sklearn", "datasets", "huggingface_hub", "diffusers", "torchmetrics", "lightning_fabric", "submitit", "duckdb",
+        "jinja2", "plotly", "tensorboard", "IPython", "ipywidgets", "jupytext", "pytest", "mpmath", "selenium", "azula",
+    )  # fmt: skip
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden})); from toylab.cli import main; "
+        f"sys.argv = ['toylab', 'run', 'gmm-outliers', '--preset', 'smoke', '--out', {str(tmp_path)!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "figures/samples.png").stat().st_size > 0
 
 
 USER = """

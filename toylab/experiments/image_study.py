@@ -7,13 +7,14 @@ against clean images by metrics of an extractor's features, beside references me
     contaminated-samples   the training set as it is trained on
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from toylab.configuration import (
     AimChoice,
     AttackChoice,
+    Choice,
     Corruption,
     FeatureChoice,
     ImageSet,
@@ -29,10 +30,15 @@ _FEWEST, _FEWEST_CLASSIFIED = 8, 20
 """Samples that metrics need: four groups of two, and ten splits of two for the inception score."""
 
 
+def by_default(kind: type[Choice], name: str) -> Any:
+    """A choice that is made when settings are: this file is read where what it needs is not installed, too."""
+    return Field(default_factory=lambda: kind.model_validate(name))
+
+
 class ImageEvaluation(Settings):
     """What samples are held against: at most `most` clean images of `split`, by metrics of their features."""
 
-    features: FeatureChoice = FeatureChoice.model_validate("digits")
+    features: FeatureChoice = by_default(FeatureChoice, "digits")
     metrics: Annotated[list[str], some_of(IMAGE_METRICS)] = Field(list(IMAGE_METRICS))
     split: str = Field("test", min_length=1, max_length=32, description="of the data set, that is compared with")
     most: int = Field(50_000, ge=8, le=1_000_000, description="images on either side of a comparison")
@@ -59,10 +65,10 @@ class ImageAttack(Settings):
 class ImageStudy(FreeMethods, Models):
     """The settings of a study of images."""
 
-    data: ImageSet = ImageSet.model_validate("digits")
+    data: ImageSet = by_default(ImageSet, "digits")
     corruption: Corruption = Corruption.model_validate("none")
-    network: NetworkChoice = NetworkChoice.model_validate("unet")
-    evaluation: ImageEvaluation = ImageEvaluation()
+    network: NetworkChoice = by_default(NetworkChoice, "unet")
+    evaluation: ImageEvaluation = Field(default_factory=ImageEvaluation)
     attack: ImageAttack = ImageAttack()
 
     @model_validator(mode="after")
