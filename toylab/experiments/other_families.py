@@ -11,7 +11,6 @@ from typing import Any
 
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 
 _COMMON: dict[str, Any] = {
     "law": "three-gaussians",
@@ -19,8 +18,8 @@ _COMMON: dict[str, Any] = {
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
-        "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+        "robust-ran-flat": {"name": "robust-ran", "radius": "flat"},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "robust-onesided": "robust-onesided",
     },
     "grid": {
