@@ -12,7 +12,6 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import CHEAP, SMOKE, MethodStudy
 
-
 METHODS = {
     "ddpm": "ddpm",
     "robust-ran": "robust-ran",

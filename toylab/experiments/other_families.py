@@ -11,7 +11,6 @@ from typing import Any
 
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-
 _COMMON: dict[str, Any] = {
     "law": "three-gaussians",
     "contamination": {"name": "outliers", "fraction": 0.1},

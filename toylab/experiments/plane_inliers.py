@@ -11,7 +11,6 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import SMOKE, MethodStudy
 
-
 METHODS: dict[str, Any] = {
     "ddpm": "ddpm",
     "robust-ran": "robust-ran",
