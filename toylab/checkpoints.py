@@ -8,7 +8,8 @@ the log says so.
     raw.network.*   the weights as they are trained; of a U-Net `raw.network.unet.*`, what diffusers calls the same
                     without this prefix, with a leading axis of members (toylab/networks/unet.py)
     ema.network.*   the averaged weights, the ones to sample from; also what weights/NAME.safetensors holds
-    adam.*, lent.*  moments of the optimizer, lasting gradients;     rng.*  the states of the streams;     step
+    adam.*, lent.*  moments of the optimizer, lasting gradients;     rng.*  the states of the streams
+    step, sound     steps taken; of each member those before its loss was not finite, if ever it was not
 """
 
 import hashlib

@@ -23,8 +23,8 @@ _SECTIONS = (
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """List every experiment, objective, law, contamination, image set, corruption, radius and noise schedule, sampler,
-    spacing, metric and extractor of features."""
+    """List every experiment, objective, law, contamination, image set, corruption, radius and noise schedule, network,
+    sampler, spacing, attack, aim, metric, also of images, and extractor of features."""
     if as_json:
         print_json({f"{section.kind}s": _told(section) for section in _SECTIONS})
         return

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FARTHEST = 1e5
 """|y|²/v up to which squares are expanded."""
 _NEGLIGIBLE = 45.0  # e^-45: what a component may be below the largest and be left out
-_SINGULAR = "a component with a singular covariance has no density at sigma = 0"
+SINGULAR = "a component with a singular covariance has no density at sigma = 0"
 
 
 class Components(ABC):
@@ -68,7 +68,7 @@ class Differences(Components):
             self.z = self.z @ law._basis
         self.v = alpha**2 * self.variances + sigma**2
         if bool((self.v == 0).any()):
-            raise SingularLaw(_SINGULAR)
+            raise SingularLaw(SINGULAR)
 
     def log_joint(self) -> Tensor:
         d = self.z.shape[-1]
@@ -104,7 +104,7 @@ class Natural:
         self.level, self.alpha = (alpha, sigma), alpha
         v = alpha**2 * law._variances + sigma**2
         if bool((v == 0).any()):
-            raise SingularLaw(_SINGULAR)
+            raise SingularLaw(SINGULAR)
         self.centre = law.weights @ law.means
         means = law.means - self.centre
         m = alpha * means

@@ -27,9 +27,7 @@ class GaussianMixture(Distribution):
         cov: Tensor | Sequence[Sequence[float]] | None = None,
         weights: Tensor | Sequence[float] | None = None,
     ):
-        self.means = torch.as_tensor(means, dtype=torch.float64)
-        if self.means.ndim != 2 or 0 in self.means.shape or not bool(self.means.isfinite().all()):
-            raise BadInput(f"means must be finite, of shape (K, d), not {tuple(self.means.shape)}")
+        self.means = as_means(means)
         count, self.dim = self.means.shape
         self.weights = as_weights(weights, count)
         if (std is None) == (cov is None):
@@ -162,6 +160,14 @@ class GaussianMixture(Distribution):
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return self._components(x, alpha, sigma).denoise()
+
+
+def as_means(means: Tensor | Sequence[Sequence[float]]) -> Tensor:
+    """Means of components (K, d) float64. Raises BadInput."""
+    found = torch.as_tensor(means, dtype=torch.float64)
+    if found.ndim != 2 or 0 in found.shape or not bool(found.isfinite().all()):
+        raise BadInput(f"means must be finite, of shape (K, d), not {tuple(found.shape)}")
+    return found
 
 
 def flats(count: int, rank: int, dim: int) -> str:

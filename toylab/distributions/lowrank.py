@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from toylab.distributions.base import SingularLaw, as_weights, device_of, draw_components, space
-from toylab.distributions.gaussians import GaussianMixture, flats
+from toylab.distributions.components import SINGULAR
+from toylab.distributions.gaussians import GaussianMixture, as_means, flats
 from toylab.errors import BadInput
 
 
@@ -29,9 +30,7 @@ class LowRankMixture(GaussianMixture):
         std: Tensor | Sequence[float] | float,
         weights: Tensor | Sequence[float] | None = None,
     ):
-        self.means, self.factors = (torch.as_tensor(v, dtype=torch.float64) for v in (means, factors))
-        if self.means.ndim != 2 or 0 in self.means.shape or not bool(self.means.isfinite().all()):
-            raise BadInput(f"means must be finite, of shape (K, d), not {tuple(self.means.shape)}")
+        self.means, self.factors = as_means(means), torch.as_tensor(factors, dtype=torch.float64)
         count, self.dim = self.means.shape
         if self.factors.ndim != 3 or self.factors.shape[:2] != (count, self.dim) or 0 in self.factors.shape:
             raise BadInput(f"factors must be ({count}, {self.dim}, rank), not {tuple(self.factors.shape)}")
@@ -95,7 +94,7 @@ class LowRankMixture(GaussianMixture):
             (along, normal), (v, w) = self._split(x, alpha, k), self._levels(alpha, sigma, k)
             thin = self.dim - along.shape[1]
             if bool((v == 0).any()) or (thin and bool((w == 0).any())):
-                raise SingularLaw("a component with a singular covariance has no density at sigma = 0")
+                raise SingularLaw(SINGULAR)
             w = torch.where(w == 0, 1.0, w)
             square = (along**2 / v).sum(-1) + (normal**2).sum(-1) / w[:, 0]
             parts.append(-0.5 * (square + v.log().sum(-1) + thin * w[:, 0].log()))

@@ -11,14 +11,13 @@ from typing import Any
 
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 _LAWS = [{"name": "gaussian", "condition": 4.0}, "three-gaussians"]
 
 _COMMON: dict[str, Any] = {
     "methods": {
         "ddpm": "ddpm",
-        "robust-ran": {"name": "robust-ran", "radius": _FLAT},
-        "robust-adv": {"name": "robust-adv", "radius": _FLAT},
+        "robust-ran": {"name": "robust-ran", "radius": "flat"},
+        "robust-adv": {"name": "robust-adv", "radius": "flat"},
         "robust-onesided": "robust-onesided",
     },
     "evaluation": {"theory": True},

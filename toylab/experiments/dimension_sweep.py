@@ -20,7 +20,7 @@ _COMMON: dict[str, Any] = {
     "contamination": {"name": "inlier-noise", "fraction": 0.9, "std": 0.1},
     "methods": {
         "ddpm": "ddpm",
-        "robust-adv-flat": {"name": "robust-adv", "radius": {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "robust-l2": "robust-l2",
         "oracle-clean": "oracle-clean",
     },

@@ -10,7 +10,6 @@ from typing import Any
 
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 _METRICS = {"metrics": ["eps-mse", "w2", "outlier-mass", "mode-width"]}
 
 _COMMON: dict[str, Any] = {
@@ -19,7 +18,7 @@ _COMMON: dict[str, Any] = {
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "robust-onesided": "robust-onesided",
     },
 }

@@ -12,15 +12,13 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import CHEAP, SMOKE, MethodStudy
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
-
 METHODS = {
     "ddpm": "ddpm",
     "robust-ran": "robust-ran",
     "robust-adv": "robust-adv",
     "invariance": "invariance",
-    "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
-    "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+    "robust-ran-flat": {"name": "robust-ran", "radius": "flat"},
+    "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
     "robust-onesided": "robust-onesided",
     "oracle-clean": "oracle-clean",
 }

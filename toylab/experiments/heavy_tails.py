@@ -11,15 +11,13 @@ from typing import Any
 from toylab.experiments.pipeline import FIGURES, study_experiment
 from toylab.experiments.study import SMOKE, MethodStudy
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
-
 METHODS: dict[str, Any] = {
     "ddpm": "ddpm",
     "pseudo-huber": "pseudo-huber",
     "trimmed": "trimmed",
     "robust-adv": "robust-adv",
-    "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
-    "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+    "robust-ran-flat": {"name": "robust-ran", "radius": "flat"},
+    "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
     "robust-onesided": "robust-onesided",
     "oracle-clean": "oracle-clean",
 }

@@ -13,7 +13,6 @@ from typing import Any
 from toylab.experiments.study import CHEAP
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 _METRICS = {"metrics": [*CHEAP, "nearest-ratio", "duplicate-share", "training-leakage", "training-mse"]}
 _CONTAMINATIONS = ["none", {"name": "duplicates", "fraction": 0.3, "points": 5}]
 
@@ -22,8 +21,8 @@ _COMMON: dict[str, Any] = {
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
-        "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+        "robust-ran-flat": {"name": "robust-ran", "radius": "flat"},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
     },
 }
 

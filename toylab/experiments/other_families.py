@@ -11,16 +11,14 @@ from typing import Any
 
 from toylab.experiments.sweep import SMOKE, sweep_experiment
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
-
 _COMMON: dict[str, Any] = {
     "law": "three-gaussians",
     "contamination": {"name": "outliers", "fraction": 0.1},
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
-        "robust-ran-flat": {"name": "robust-ran", "radius": _FLAT},
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+        "robust-ran-flat": {"name": "robust-ran", "radius": "flat"},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "robust-onesided": "robust-onesided",
     },
     "grid": {

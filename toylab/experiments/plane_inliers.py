@@ -11,14 +11,12 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import SMOKE, MethodStudy
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
-
 METHODS: dict[str, Any] = {
     "ddpm": "ddpm",
     "robust-ran": "robust-ran",
     "robust-adv": "robust-adv",
     "invariance": "invariance",
-    "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+    "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
     "robust-l2": "robust-l2",
     "oracle-clean": "oracle-clean",
     "ambient": {"name": "ambient", "std": 0.2},

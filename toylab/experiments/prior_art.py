@@ -16,7 +16,6 @@ from typing import Any
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.study import SMOKE, MethodStudy
 
-_FLAT = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 _METRICS = {"metrics": ["eps-mse", "leakage", "w2", "outlier-mass", "mode-width", "normal-std", "tangent-std"]}
 
 _OUTLIERS: dict[str, Any] = {"law": "three-gaussians", "contamination": {"name": "outliers", "fraction": 0.1}}
@@ -33,7 +32,7 @@ _COMMON: dict[str, Any] = {
         "dro": "dro",
         "robust-ran": "robust-ran",
         "robust-adv": "robust-adv",
-        "robust-adv-flat": {"name": "robust-adv", "radius": _FLAT},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "robust-onesided": "robust-onesided",
         "robust-l2": "robust-l2",
         "oracle-clean": "oracle-clean",

@@ -12,7 +12,6 @@ from typing import Any
 from toylab.experiments.study import SMOKE
 from toylab.experiments.sweep import sweep_experiment
 
-_RADIUS = {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}
 _METRICS = {"metrics": ["eps-mse", "leakage", "w2", "outlier-mass", "mode-width"]}
 
 _COMMON: dict[str, Any] = {
@@ -20,8 +19,8 @@ _COMMON: dict[str, Any] = {
     "contamination": {"name": "outliers", "fraction": 0.1},
     "methods": {
         "ddpm": "ddpm",
-        "robust-ran": {"name": "robust-ran", "radius": _RADIUS},
-        "robust-adv": {"name": "robust-adv", "radius": _RADIUS},
+        "robust-ran": {"name": "robust-ran", "radius": "flat"},
+        "robust-adv": {"name": "robust-adv", "radius": "flat"},
     },
 }
 

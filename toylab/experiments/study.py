@@ -1,7 +1,8 @@
 """Studies: methods trained on one contaminated law, sampled, and measured against the exact laws.
 
-Most experiments are studies and differ in these settings alone. Two neighbours do the work: laboratory.py
-makes laws, sources and streams of the settings, pipeline.py trains, samples and measures.
+Most experiments are studies and differ in these settings alone. pipeline.py carries them out: laboratory.py makes laws
+and training sets of the settings, workshop.py streams and untrained networks, trainings.py trains them, subjects.py
+says what is measured, and measuring.py measures it.
 """
 
 from typing import Annotated, Any, Literal, Self, get_args

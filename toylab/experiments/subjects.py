@@ -1,4 +1,4 @@
-"""What a study trains, and what it measures.
+"""What a study measures.
 
 Besides the methods, references are measured in the same way:
 

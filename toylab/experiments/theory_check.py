@@ -18,7 +18,7 @@ from toylab.experiments.study import SMOKE, MethodStudy
 
 
 def _push(r: float) -> dict[str, Any]:
-    return {"lam": 1.0, "radius": {"r0": r, "rho": 0.0, "bias": 0.0, "random": False}}
+    return {"lam": 1.0, "radius": {"name": "flat", "r0": r}}
 
 
 _COMMON: dict[str, Any] = {

@@ -18,8 +18,8 @@ tangents are hardly pushed. The radius is a fixed length in units of the data, a
 cannot do.
 
 `python -m benchmarks.frontier` maps random and FGSM pushes by their exact optima on a line. Random pushes are better
-one-sided at every price on clean data; no setting beats every other; and FAR with λ = 0.5 falling, chosen on networks
-in the plane, is beaten there by FAR with λ = 0.1 flat. `python -m benchmarks.ideas` is what else was tried.
+one-sided at every price on clean data; no setting beats every other; and RISING with λ = 0.5 falling, chosen on
+networks in the plane, is beaten there by RISING with λ = 0.1 flat. `python -m benchmarks.ideas` is what else was tried.
 """
 
 from toylab.objectives.base import BOUNDED

@@ -58,7 +58,6 @@ def html(shown: Sequence[Shown], command: str) -> str:
         "differences": comparing.differences(shown) if len(shown) > 1 else [],
         "looks": numbers["methods"],
         "charts": {kind: bool(numbers[kind]) for kind in ("metrics", "curves", "clouds", "walks")},
-        "thinned": charts.POINTS,
         "style": template("page.css"),
         "scripts": scripts.values(),
         "policy": policy([*scripts.values(), plotly()]),
@@ -69,7 +68,12 @@ def html(shown: Sequence[Shown], command: str) -> str:
         "dagger": DAGGER,
     }
     bare = _rendered(values | {"figures": {}, "left_out": {}})
-    return _rendered(values | _fitting(shown, LIMIT - len(bare.encode()))) if _fits(bare) else bare
+    size = len(bare.encode())
+    if size > LIMIT:
+        raise BadInput(
+            f"a page of these runs would have {size / 1e6:.1f} MB, and may have {LIMIT / 1e6:.0f}: name fewer"
+        )
+    return _rendered(values | _fitting(shown, LIMIT - size))
 
 
 def plotly() -> str:
@@ -125,15 +129,6 @@ def _environment() -> Any:
     )
     made.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
     return made
-
-
-def _fits(page: str) -> bool:
-    size = len(page.encode())
-    if size > LIMIT:
-        raise BadInput(
-            f"a page of these runs would have {size / 1e6:.1f} MB, and may have {LIMIT / 1e6:.0f}: name fewer"
-        )
-    return True
 
 
 def _fitting(shown: Sequence[Shown], room: int) -> dict[str, Any]:

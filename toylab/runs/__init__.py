@@ -10,11 +10,14 @@ A folder is ROOT/EXPERIMENT-PRESET-HASH, the hash that of the complete configura
     fields.npz         density and score fields on a grid, where the law can be drawn (experiments/fields.py),
                        and score fields along the paths of samples
     trajectories.npz   the states that some samples of every method went through, likewise
+    provenance.json    of a study of images: extractor, weights, resize, split, counts (metrics/images.py)
     weights/*.safetensors      averaged weights of every method, a leading axis of seeds
     checkpoints/NAME/*         the state of a training under way (checkpoints.py)
     cells/NAME         of a sweep of several studies: a run folder for each, which holds what of the above is its own
     figures/           PNG and SVG
+    tensorboard/METHOD         losses while it trained, where they were asked for (tracking.py)
     log.txt            what happened, with dates
+    checksums.json     until then: those of what is written so far (checksums.py)
     finished.json      written last: date and version, and the checksums of all that was written (checksums.py)
     .lock              held by the process at work
 

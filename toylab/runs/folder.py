@@ -104,7 +104,8 @@ class Run:
         rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.exists() else ()
         for _, method, part, seconds in (row for row in rows if len(row) == 4):
             with suppress(ValueError):  # a heading, or a line that was being written when the process was killed
-                recorded.setdefault(("" if part == WHOLE else method, part), []).append(float(seconds))
+                taken = float(seconds)
+                recorded.setdefault(("" if part == WHOLE else method, part), []).append(taken)
         return {key: math.fsum(of) for key, of in recorded.items()}
 
     @property
