@@ -56,6 +56,7 @@ def test_the_best_affine_model_is_off_by_the_fourth_power_of_the_radius(name: st
     assert shift / half_shift == pytest.approx(4, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_frontier_judges_plain_denoising_as_it_should():
     """As sampling the contaminated law does elsewhere (tests/test_grid_optimum.py), and the clean law well."""
     law = quantiles()
