@@ -80,7 +80,7 @@ def test_the_main_job_needs_no_extra(tmp_path: Path):
     """Every library of the extras, and what they bring, is hidden from it."""
     hidden = (
         "sklearn", "datasets", "huggingface_hub", "diffusers", "torchmetrics", "lightning_fabric", "submitit", "duckdb",
-        "jinja2", "plotly", "tensorboard", "IPython", "ipywidgets", "jupytext", "pytest", "mpmath", "selenium", "azula",
+        "plotly", "tensorboard", "IPython", "ipywidgets", "jupytext", "pytest", "selenium", "azula",
     )  # fmt: skip
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden})); from toylab.cli import main; "
