@@ -7,14 +7,14 @@ import scipy.stats
 import torch
 
 from tests.test_attacks import NFE, noise, streams
-from toylab.attacks import Adaptive, Greedy, Random, Threat, Victim, displacement
+from toylab.attacks import Random, Threat, Victim, displacement
 from toylab.contamination import outliers
 from toylab.denoisers import Exact
 from toylab.distributions import GaussianMixture, Sphere
 from toylab.distributions.named import three_gaussians
-from toylab.metrics.damage import SHARES, Comparison, Yardstick, beside_exact
+from toylab.metrics.damage import Comparison, Yardstick
 from toylab.metrics.robustness import Region
-from toylab.samplers import ddim, ddpm, evenly_in_log_snr, evenly_in_t, sample
+from toylab.samplers import ddpm
 from toylab.schedules import DDPM
 
 CLEAN = three_gaussians()
@@ -61,40 +61,6 @@ def test_damage_is_averaged_over_fresh_noises(yardstick: Yardstick):
     assert abs(float(gap.mean())) < 4 * float(gap.std()) / 10
     assert float(many["outlier-mass"].frac().abs().max()) > 0  # shares of draws, no longer 0 or 1
     assert float(one["outlier-mass"].frac().abs().max()) == 0
-
-
-def test_the_exact_denoiser_has_no_excess(yardstick: Yardstick):
-    """The same attack, starts and draws on either side: not one bit of difference."""
-    for walk, spacing in ((ddim, evenly_in_t), (ddim, evenly_in_log_snr), (ddpm, evenly_in_t)):
-        on = Victim(walk, Exact(CLEAN, DDPM()), noise(2, 8), NFE, spacing)
-        found = beside_exact(on, Adaptive(3), Threat(0.3, "l2", "every"), displacement(), yardstick, streams(2))
-        assert found.keys() == {"displacement", "log-density-drop", "outlier-mass"}
-        for name, comparison in found.items():
-            assert torch.equal(comparison.model.value, comparison.exact.value)
-            assert torch.equal(comparison.excess.value, torch.zeros(2, dtype=torch.float64))
-            assert name in SHARES or torch.equal(comparison.excess.stderr, torch.zeros(2, dtype=torch.float64))
-
-
-def test_the_excess_is_paired_and_each_side_meets_its_own_worst(yardstick: Yardstick):
-    """Against both attacks made by hand."""
-    x, threat, attack = noise(1, 60), Threat(0.3, "linf", "start"), Greedy()
-    found = beside_exact(Victim(ddim, SEEN, x, NFE), attack, threat, displacement(), yardstick, streams(1))
-    moved = []
-    for denoiser in (SEEN, Exact(CLEAN, DDPM())):
-        generators = streams(1)
-        replays = torch.randint(2**62, (2,), generator=generators[0]).tolist()
-        searching = [torch.Generator().manual_seed(replays[0])]
-        on = Victim(ddim, denoiser, x, NFE)
-        omega = attack(on, threat, displacement(), searching)
-        pushed = x + float(DDPM()(1.0)[1]) * omega[0]
-        moved.append((sample(ddim, denoiser, pushed, NFE) - sample(ddim, denoiser, x, NFE)).norm(dim=-1)[0])
-    comparison = found["displacement"]
-    torch.testing.assert_close(comparison.model.value[0], moved[0].mean())
-    torch.testing.assert_close(comparison.exact.value[0], moved[1].mean())
-    difference = moved[0] - moved[1]
-    torch.testing.assert_close(comparison.excess.value[0], difference.mean())
-    torch.testing.assert_close(comparison.excess.stderr[0], difference.std() / math.sqrt(60))
-    assert float(comparison.excess.value) > 0
 
 
 def test_pairs_narrow_the_excess():

@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
@@ -20,6 +19,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import toylab
+from toylab import process
+from toylab.errors import one_line, pip
 
 NAME = "toylab"
 GIB = 2**30
@@ -89,7 +90,7 @@ def _required(installed: Any, extra: str = "") -> list[Requirement]:
 def _extra(name: str, installed: Any) -> Extra:
     """An extra may name others of ours, as `toylab[images]`; they are listed themselves."""
     needed = [requirement for requirement in _required(installed, name) if requirement.name != NAME]
-    return Extra(name, [what for one in needed if (what := _lacks(one))], f"pip install '{NAME}[{name}]'")
+    return Extra(name, [what for one in needed if (what := _lacks(one))], pip(name))
 
 
 def _version(package: str) -> str | None:
@@ -109,14 +110,12 @@ def _lacks(requirement: Requirement) -> str:
 
 def _devices(problems: list[str]) -> dict[str, dict[str, Any]]:
     """CPU, CUDA and MPS, as torch sees them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu: dict[str, Any] = {"available": True, "name": platform.processor() or platform.machine(), "cores": cores}
+    name = platform.processor() or platform.machine()
+    cpu: dict[str, Any] = {"available": True, "name": name, "cores": process.cores()}
     try:
         torch = importlib.import_module("torch")
     except Exception as error:  # a broken installation raises whatever it likes
-        problems.append(
-            f"torch cannot be imported: {' '.join(str(error).split())[:200]}: pip install --force-reinstall torch"
-        )
+        problems.append(f"torch cannot be imported: {one_line(error)[:200]}: pip install --force-reinstall torch")
         return {"cpu": cpu}
     cpu["threads"] = torch.get_num_threads()
     built, there = torch.version.cuda, torch.cuda.is_available()

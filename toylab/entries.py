@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, needs, unknown
 
 
 class Entry(NamedTuple):
@@ -62,7 +62,7 @@ class Index(Mapping[str, Entry]):
         """Import and return the definition called `name`; BadInput where there is none."""
         own = self._entries.get(name)
         if own is not None and own.needs and not own.available:
-            raise BadInput(f"the {self.kind} '{name}' needs {own.needs[0]}: pip install 'toylab[{own.needs[1]}]'")
+            raise BadInput(needs(f"the {self.kind} '{name}'", *own.needs))
         entry = own or self._all().get(name)  # other packages are asked only for what is not known here
         if entry is None:
             raise BadInput(unknown(self.kind, name, self._all()))

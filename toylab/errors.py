@@ -38,6 +38,16 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     return f"unknown {kind} '{name[:60]}'{hint} allowed: {', '.join(allowed) or 'none'}"
 
 
+def needs(what: str, module: str, extra: str) -> str:
+    """The one line for something that asks for a package which is not installed, of one of our extras."""
+    return f"{what} needs {module}: {pip(extra)}"
+
+
+def pip(extra: str) -> str:
+    """What installs an extra."""
+    return f"pip install 'toylab[{extra}]'"
+
+
 def one_line(error: BaseException) -> str:
     """An error's message on one line; its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

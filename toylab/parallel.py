@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from toylab.errors import BadInput, one_line, unknown
+from toylab.errors import BadInput, needs, one_line, unknown
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -142,7 +142,7 @@ def join(devices: int, strategy: str, device: torch.device) -> Company:
     try:
         from lightning_fabric import Fabric
     except ImportError:
-        raise BadInput("several devices need lightning-fabric: pip install 'toylab[gpu]'") from None
+        raise BadInput(needs("training on several devices", "lightning-fabric", "gpu")) from None
     nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1)
     try:
         fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy)

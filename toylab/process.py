@@ -16,6 +16,11 @@ FORWARD_MODE = threading.RLock()
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt(3)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def settle() -> None:
     """Call before torch is imported, as the `toylab` command does. What the environment already sets stays; where
     there is no glibc the memory part does nothing."""

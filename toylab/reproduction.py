@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from toylab.errors import BadInput
 from toylab.launch import Configured, configure
-from toylab.results import Row
+from toylab.results import SET, Row
 from toylab.runs import Run, readable
 from toylab.statistics import Interval
 
@@ -80,7 +80,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 def _keys(rows: Sequence[Row]) -> list[str]:
     """The columns that tell measures apart: settings too, where a sweep goes over them."""
-    settings = [column for column in rows[0] if column.startswith("set.")]
+    settings = [column for column in rows[0] if column.startswith(SET)]
     return [*_KEY, *(column for column in settings if len({row[column] for row in rows}) > 1)]
 
 

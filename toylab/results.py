@@ -271,7 +271,7 @@ def of_seeds(
     steps: str | None = None
     for row in rows:
         same = (row["method"], row["against"], row["t"], Conditions.of(row)) == (method, against, t, under)
-        if same and (row["metric"] == metric or is_part(row["metric"], metric)):
+        if same and is_of(row["metric"], metric):
             steps = row["nfe"] if steps is None else steps
             if row["nfe"] == steps:
                 found.setdefault(int(row["seed"]), []).append(float(row["value"]))
@@ -310,7 +310,7 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
 
 
-def is_part(name: str, metric: str) -> bool:
-    """Whether a row's metric is one of several that a metric has, METRIC-1, METRIC-2, ..."""
+def is_of(name: str, metric: str) -> bool:
+    """Whether a row's metric is this one, or one of its parts, METRIC-1, METRIC-2, ..."""
     stem, _, part = name.rpartition("-")
-    return stem == metric and part.isdigit()
+    return name == metric or (stem == metric and part.isdigit())

@@ -21,7 +21,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, needs, unknown
 from toylab.training import Step, Trainer
 
 Log = Callable[[dict[str, float], int], object]
@@ -67,7 +67,7 @@ def track(trainer: Trainer, log: Log, every: int = EVERY) -> Iterator[Step]:
 
 def _check_installed() -> None:
     if importlib.util.find_spec("tensorboard") is None:
-        raise BadInput("TensorBoard needs tensorboard: pip install 'toylab[track]'")
+        raise BadInput(needs("TensorBoard", "tensorboard", "track"))
 
 
 class TensorBoard:

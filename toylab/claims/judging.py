@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
 from toylab.errors import BadInput
-from toylab.results import Row
+from toylab.results import SET, Row
 from toylab.runs import UNREADABLE, Run, readable
 from toylab.statistics import LEVEL, holm
 
@@ -143,6 +143,6 @@ def _field(path: Path, key: str) -> str:
 def _is_default(rows: Sequence[Row]) -> bool:
     """Whether these are rows of the preset with nothing changed: a key that differs from it has a column, with one
     value in all rows where it does not belong to a sweep."""
-    columns = [column for column in (rows[0] if rows else ()) if column.startswith("set.")]
+    columns = [column for column in (rows[0] if rows else ()) if column.startswith(SET)]
     changed = any(len({row[column] for row in rows}) == 1 for column in columns)
     return bool(rows) and not changed and all(row["preset"] == PRESET for row in rows)

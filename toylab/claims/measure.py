@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from toylab.results import Conditions, Row, of_seeds
+from toylab.results import SET, Conditions, Row, of_seeds
 
 Numbers = dict[int, float]
 """One number a seed."""
@@ -45,7 +45,7 @@ class Measure:
         if not rows:
             raise Missing(f"no method {method} in its results")
         for key, value in self.at:
-            column = f"set.{key}"
+            column = SET + key
             rows = [row for row in rows if row.get(column) in (value, "")]
             if not rows:
                 raise Missing(f"no {method} at {key} = {value} in its results")

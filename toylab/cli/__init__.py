@@ -22,7 +22,7 @@ from toylab.cli import (
     sweeping,
 )  # isort: skip  # in the order of --help
 from toylab.cli.app import app
-from toylab.errors import BadInput, Unable
+from toylab.errors import BadInput, Unable, one_line
 
 __all__ = [
     "app", "benchmarking", "calibrating", "catalogue", "comparing", "doctoring", "drawing", "main", "reading",
@@ -42,10 +42,10 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False, prog_name="toylab")
     except BadInput as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {one_line(error)}", err=True)
         code = 2
     except Unable as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {one_line(error)}", err=True)
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130

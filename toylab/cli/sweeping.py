@@ -8,7 +8,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.printing import LONG, duration, print_json, print_lines, progress_bar
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, needs, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +187,7 @@ def _needs(module: str, extra: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        raise BadInput(f"this needs {module}: pip install 'toylab[{extra}]'")
+        raise BadInput(needs("this", module, extra))
 
 
 @command("toylab results runs")

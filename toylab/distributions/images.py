@@ -15,7 +15,7 @@ from torch import Tensor
 
 from toylab.distributions.embedding import Embedded
 from toylab.distributions.gaussians import GaussianMixture
-from toylab.errors import BadInput
+from toylab.errors import BadInput, needs
 
 
 class SubspaceMixture(Embedded):
@@ -64,7 +64,7 @@ def _mixture(coordinates: np.ndarray, components: int, seed: int) -> GaussianMix
     try:
         from sklearn.mixture import GaussianMixture as Fit
     except ImportError:
-        raise BadInput("fitting a mixture needs scikit-learn: pip install 'toylab[images]'") from None
+        raise BadInput(needs("fitting a mixture", "scikit-learn", "images")) from None
     fit = Fit(components, reg_covar=1e-3 * float(coordinates.var(0).mean()), max_iter=500, random_state=seed)
     fit.fit(coordinates)
     cov = (fit.covariances_ + fit.covariances_.swapaxes(1, 2)) / 2

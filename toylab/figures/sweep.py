@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from toylab.figures.style import marker, methods, stroke
-from toylab.results import REFERENCES, SET, Row, interval, short, swept
+from toylab.results import REFERENCES, SET, Row, interval, is_of, short, swept
 from toylab.runs import Run
 from toylab.statistics import Interval
 
@@ -49,7 +49,7 @@ def sweep(run: Run, metric: str) -> Figure | None:
     last two of each method that depends on them. Words, and further numbers, make panels.
     """
     rows = [r for r in run.rows if r["against"] == "clean" and not r["t"] and not r["attack"]]
-    rows = [row for row in rows if _is(row["metric"], metric) and _is_drawn(row["method"])]
+    rows = [row for row in rows if is_of(row["metric"], metric) and _is_drawn(row["method"])]
     columns = [SET + key for key in swept(rows)]
     if run.config.get("few_steps") and len(_values(rows, _NFE)) > 1:
         columns.append(_NFE)
@@ -204,11 +204,6 @@ def _values(rows: Sequence[Row], column: str) -> list[str]:
     """Those of a column, numbers in order."""
     found = [value for value in dict.fromkeys(row[column] for row in rows) if value]
     return sorted(found, key=float) if _are_numbers(found) else found
-
-
-def _is(name: str, metric: str) -> bool:
-    """Whether it is the metric, or one of its parts."""
-    return name == metric or (name.startswith(f"{metric}-") and name.removeprefix(f"{metric}-").isdigit())
 
 
 def _is_drawn(method: str) -> bool:

@@ -31,9 +31,14 @@ class Stored(NamedTuple):
     digest: str
 
 
+def cache_folder() -> Path:
+    """Where toylab keeps what it made once for all runs: TOYLAB_CACHE, or ~/.cache/toylab."""
+    return Path(os.environ.get("TOYLAB_CACHE") or Path.home() / ".cache" / "toylab")
+
+
 def root() -> Path:
     """Where entries are."""
-    return Path(os.environ.get("TOYLAB_CACHE") or Path.home() / ".cache" / "toylab") / "images"
+    return cache_folder() / "images"
 
 
 def stored(

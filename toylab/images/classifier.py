@@ -11,7 +11,6 @@ version: whatever changes what is trained trains it anew.
 """
 
 import hashlib
-import os
 import threading
 import time
 from functools import cache
@@ -23,8 +22,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from toylab import randomness
-from toylab.errors import BadInput, one_line
+from toylab.errors import BadInput, needs, one_line
 from toylab.files import write_whole
+from toylab.images.cache import cache_folder
 from toylab.images.features import Features, fingerprint_of
 
 SIDE = 8
@@ -132,7 +132,7 @@ def _digits() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise BadInput("the features 'digits' need scikit-learn: pip install 'toylab[images]'") from None
+        raise BadInput(needs("the extractor 'digits'", "scikit-learn", "images")) from None
     data = load_digits()
     return torch.from_numpy(data.images)[:, None] / 8 - 1, torch.from_numpy(data.target)
 
@@ -166,8 +166,7 @@ def _cached() -> Path:
     digest = hashlib.sha256(Path(__file__).read_bytes() + torch.__version__.encode())
     for part in _digits():
         digest.update(part.numpy().tobytes())
-    folder = os.environ.get("TOYLAB_CACHE") or Path.home() / ".cache" / "toylab"
-    return Path(folder) / f"digits-{digest.hexdigest()[:16]}.safetensors"
+    return cache_folder() / f"digits-{digest.hexdigest()[:16]}.safetensors"
 
 
 if __name__ == "__main__":

@@ -11,16 +11,15 @@ denoiser under the same attack, in pairs over starting noises.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from toylab import randomness
-from toylab.attacks import Aim, Attack, Threat, Victim
+from toylab.attacks import Threat, Victim
 from toylab.attacks.aims import has_density_everywhere
-from toylab.denoisers import Exact
 from toylab.distributions import Distribution
 from toylab.metrics.estimate import Estimate
 from toylab.metrics.robustness import Region
@@ -78,18 +77,3 @@ class Comparison(NamedTuple):
         if measure in SHARES:
             return cls(Estimate.of_share(model), Estimate.of_share(exact), Estimate.of_gap(model, exact))
         return cls(Estimate.of_mean(model), Estimate.of_mean(exact), Estimate.of_mean(model - exact))
-
-
-def beside_exact(
-    victim: Victim, attack: Attack, threat: Threat, aim: Aim, yardstick: Yardstick, generators: Generators
-) -> dict[str, Comparison]:
-    """Attack the victim and, with the same attack, starting noise and draws, the exact denoiser of the clean law.
-
-    The attack is made anew on the exact denoiser: it meets the worst pushes of its own, not those of the model.
-    """
-    found, judged = randomness.replays(generators, 2)
-    exact = replace(victim, denoiser=Exact(yardstick.law, victim.denoiser.schedule))
-    model_damage, exact_damage = (
-        yardstick.damage(one, threat, attack(one, threat, aim, found()), judged()) for one in (victim, exact)
-    )
-    return {name: Comparison.of(model_damage[name], exact_damage[name], name) for name in model_damage}

@@ -9,7 +9,7 @@ import numpy as np
 from toylab.figures.fields import projected
 from toylab.figures.style import colour, marker, methods, stroke, without_twins
 from toylab.page.reading import Arrays, Shown
-from toylab.results import SET, SUMMARY, UNATTACKED, Conditions, Row, interval, is_part, short, swept
+from toylab.results import SET, SUMMARY, UNATTACKED, Conditions, Row, interval, is_of, short, swept
 
 POINTS, STATES, DENSITY = 500, 51, 67
 """At most so many samples of a method, states of a path, and places an axis of a density are on a page."""
@@ -98,7 +98,7 @@ def _grouped(rows: Sequence[Row], keys: Sequence[str]) -> Iterator[tuple[_Key, l
     for row in rows:
         if Conditions.of(row) == UNATTACKED:
             stem = row["metric"].rpartition("-")[0]
-            metric = stem if is_part(row["metric"], stem) else row["metric"]
+            metric = stem if is_of(row["metric"], stem) else row["metric"]
             cell = tuple(row.get(SET + key, "") for key in keys)
             found.setdefault(_Key(cell, row["method"], metric, row["against"], row["t"]), []).append(row)
     shown = set(without_twins_of(key.method for key in found))

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from toylab import __version__, report
-from toylab.errors import BadInput
+from toylab.errors import BadInput, needs
 from toylab.page import charts, comparing, facts, pictures
 from toylab.page.reading import Shown
 from toylab.results import DAGGER
@@ -81,7 +81,7 @@ def plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise BadInput("toylab report needs plotly: pip install 'toylab[report]'") from None
+        raise BadInput(needs("toylab report", "plotly", "report")) from None
     return str(get_plotlyjs())
 
 
@@ -119,7 +119,7 @@ def _environment() -> Any:
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
     except ImportError:
-        raise BadInput("toylab report needs jinja2: pip install 'toylab[report]'") from None
+        raise BadInput(needs("toylab report", "jinja2", "report")) from None
     made = Environment(
         loader=FunctionLoader(template),
         autoescape=True,

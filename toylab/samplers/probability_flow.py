@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from toylab.denoisers import Denoiser
-from toylab.errors import BadInput
+from toylab.errors import BadInput, one_line
 
 Tolerance: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
@@ -70,7 +70,7 @@ class ProbabilityFlow:
             path: State = odeint(rates, start, angles, rtol=rtol, atol=atol, method="dopri5", options=options)
         except AssertionError as error:  # how torchdiffeq says that steps vanish or states are not finite
             raise BadInput(
-                f"rtol = {rtol:g} and atol = {atol:g} cannot be met: {' '.join(str(error).split())[:80]}; "
+                f"rtol = {rtol:g} and atol = {atol:g} cannot be met: {one_line(error)[:80]}; "
                 "the denoiser is too rough for them, or its flow grows without bound"
             ) from None
         return path

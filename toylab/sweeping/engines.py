@@ -19,6 +19,7 @@ import torch
 
 from toylab.errors import BadInput, one_line
 from toylab.files import write_json
+from toylab.process import cores
 from toylab.sweeping.folder import JOBS, SweepFolder
 from toylab.sweeping.job import interrupt, is_held
 from toylab.sweeping.plan import Cell, Slurm
@@ -170,11 +171,6 @@ class OnSlurm:
     def interrupted(self, cells: Sequence[Cell]) -> str:
         jobs = sorted({self._ids[name].partition("_")[0] for name in self._last})
         return f"its jobs go on in the queue; scancel {' '.join(jobs)} stops them" if jobs else "no job is in the queue"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _allowed() -> int:
