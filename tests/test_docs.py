@@ -110,3 +110,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
         assert (tmp_path / "site" / name).stat().st_size > 5000
     assert "Tweedie" in (tmp_path / "site/concepts/exact-laws/index.html").read_text(encoding="utf-8")
     assert "grid_optimum" in (tmp_path / "site/corrections/index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["digits-noise", "subspace-images"])
+def test_tables_of_images_are_what_the_command_prints(name: str, toylab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    code, out, _ = toylab("show", f"figures/{name}", "--markdown")
+    assert code == 0
+    made = f"<!-- made by toylab show figures/{name} --markdown -->\n{out.strip()}\n<!-- end -->"
+    assert made in (ROOT / "docs/images.md").read_text(encoding="utf-8")
