@@ -214,6 +214,12 @@ def test_the_committed_page_is_what_the_command_prints(toylab, monkeypatch: pyte
     assert out == (ROOT / "docs/claims.md").read_text(encoding="utf-8"), "toylab claims -o docs/claims.md"
 
 
+def test_the_page_goes_into_a_folder_that_is_there(toylab, tmp_path: Path):
+    for bad in ("no/page.md", "page.txt"):
+        code, _, err = toylab("claims", "--results", tmp_path, "-o", tmp_path / bad)
+        assert (code, err.startswith("error: -o must name a .md file in an existing folder")) == (2, True)
+
+
 def test_the_command(toylab, tmp_path: Path):
     written(tmp_path, ROWS)
     code, out, _ = toylab("claims", "--results", tmp_path)

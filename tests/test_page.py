@@ -300,8 +300,8 @@ def test_the_command(toylab, made: Path, tmp_path: Path):
     junk = tmp_path / "junk"
     for arguments, message in (
         ([tmp_path], "is no run folder"),
-        ([made, "-o", tmp_path / "r.pdf"], "-o must name a .html file"),
-        ([made, "-o", tmp_path / "no" / "r.html"], "-o must name a .html file"),
+        ([made, "-o", tmp_path / "r.pdf"], "-o must name a .html or .htm file"),
+        ([made, "-o", tmp_path / "no" / "r.html"], "-o must name a .html or .htm file"),
         ([folder(junk)], "is damaged"),
     ):
         for name, content in (("samples.npz", b"PK"), ("results.csv", b"a,b\n1,2\n")):

@@ -146,17 +146,17 @@ def run(
     full.
     """
     configured = configure(name, preset, changes=[undotted({**(settings or {}), **more})], methods=methods)
-    if progress and configured.preset in configured.experiment.untried:
-        print(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
+    if progress and configured.note:
+        print(configured.note)
     return carry_out(prepare(configured, root=Path(out), fresh=fresh), progress)
 
 
 def carry_out(launch: Launch, progress: bool = True) -> Run:
     """Carry a launch out, under a bar, and return its run; one that is interrupted goes on when it is repeated. Raises
     Unable where another process is at work in the folder, or it cannot be written."""
-    bar, start, finished = new_bar(progress), time.perf_counter(), launch.folder.finished
-    if finished:
-        bar.end(f"reusing the run finished {finished['date']} with toylab {finished['version']}")
+    bar, start, reusing = new_bar(progress), time.perf_counter(), launch.reusing
+    if reusing:
+        bar.end(reusing)
         return Run(launch.folder.path)
     how = "interrupted; the same call goes on"
     try:

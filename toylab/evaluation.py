@@ -12,7 +12,6 @@ Any objective, beside those of a study, on the same data and noise, seed by seed
     print(trial(configure("gmm-outliers", "smoke").settings, {"mine": Mine()}))
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution
 from toylab.errors import BadInput, unknown
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.measuring import Bench, Subject, measure
+from toylab.experiments.measuring import Bench, Subject, measure, times_between
 from toylab.experiments.study import CHEAP, Study
 from toylab.experiments.sweep import Sweep
 from toylab.experiments.trainings import marked, without
@@ -174,9 +173,7 @@ def _of_study(lab: Laboratory, denoiser: Denoiser) -> tuple[Tensor, str, int]:
 
 
 def _bench(denoiser: Denoiser, clean: Distribution, contaminated: Distribution | None, protocol: Protocol) -> Bench:
-    low, high = math.log(protocol.lowest), math.log(protocol.highest)
-    ratios = torch.linspace(low, high, protocol.levels, dtype=torch.float64).exp()
-    times = [denoiser.schedule.time(ratio) for ratio in ratios.tolist()]
+    times = times_between(denoiser.schedule, protocol.lowest, protocol.highest, protocol.levels)
     return Bench(
         clean, contaminated, denoiser.schedule, times, [protocol.seed], protocol.points, protocol.pair,
         torch.device(protocol.device), protocol.metrics, protocol.sampler, protocol.spacing,

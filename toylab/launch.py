@@ -45,6 +45,13 @@ class Configured:
         """What a run folder's config.json holds."""
         return {"experiment": self.name, "preset": self.preset, **self.settings.model_dump(mode="json")}
 
+    @property
+    def note(self) -> str:
+        """What is to be known before it is run; empty where there is nothing."""
+        if self.preset not in self.experiment.untried:
+            return ""
+        return f"note: the preset '{self.preset}' of {self.name} has never been run to its end by its authors"
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -53,6 +60,12 @@ class Launch:
     configured: Configured
     folder: Run
     device: torch.device
+
+    @property
+    def reusing(self) -> str:
+        """Which finished run is there already, in words; empty where there is none."""
+        done = self.folder.finished
+        return f"reusing the run finished {done['date']} with toylab {done['version']}" if done else ""
 
     def carry_out(self) -> Iterator[Progress]:
         """Run the experiment, draw its figures and mark the folder as finished; nothing where it has been finished in

@@ -22,6 +22,15 @@ class Report(NamedTuple):
     footnote: str = ""
 
 
+def heading(run: Run) -> str:
+    """What a run was, and what it was made with, on one line."""
+    made_by = run.environment
+    return (
+        f"{run.config['experiment']} ({run.config['preset']}), seeds {run.seeds[0]} to {run.seeds[-1]},"
+        f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
+    )
+
+
 class Mean(NamedTuple):
     """What a cell of the summary is made of: one number a seed of a method, averaged over parts."""
 

@@ -13,6 +13,7 @@ from toylab.cli.app import command
 from toylab.cli.options import Device, Runs
 from toylab.cli.printing import print_lines
 from toylab.cli.running import carry_out
+from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from toylab.launch import Configured
     from toylab.runs import Run
     from toylab.suite.records import Line
-
-_OUTPUTS = (".md", ".csv")
 
 
 @command("toylab benchmark trimmed")
@@ -59,8 +58,7 @@ def benchmark(
     whose hash its runs are kept.
     """
     for path in output or []:
-        if path.suffix not in _OUTPUTS or not path.parent.is_dir() or path.is_dir():
-            raise BadInput(f"-o must name a .md or .csv file in an existing folder, not {path}")
+        checked_output(path, ".md", ".csv")
     if not objectives and not everyone:
         raise BadInput("name an objective of toylab list, or one of your own as module:object, or give --all")
     from toylab import results
@@ -75,7 +73,7 @@ def benchmark(
     board = [own, *others, *filter(None, [records.shipped(preset)])]
     command = shlex.join(["toylab", *sys.argv[1:]])
     for path in output or []:
-        _write(path, records.to_csv(own, preset) if path.suffix == ".csv" else page(board, preset, command))
+        written(path, records.to_csv(own, preset) if path.suffix == ".csv" else page(board, preset, command))
     for title, field in (("by samples: 0 exact, 1 plain denoising", False), ("by the field: the same of ε", True)):
         lines = table(board, field)
         if markdown:
@@ -110,10 +108,3 @@ def _carried_out(configured: "Configured", device: str, root: Path) -> "Run":
     if not launched.folder.finished:
         carry_out(launched, err=True)
     return launched.folder
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from None

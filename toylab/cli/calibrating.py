@@ -9,7 +9,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.printing import print_lines, progress_bar
-from toylab.errors import BadInput
+from toylab.cli.writing import checked_output, written
 
 if TYPE_CHECKING:
     from toylab.calibration import Case, Outcome
@@ -35,8 +35,8 @@ def calibrate(
 ) -> None:
     """Measure metrics where the answer is known, and count how often their 95 % interval holds it: 0 if all do as
     often as they should, 1 if not."""
-    if output is not None and (output.suffix != ".md" or not output.parent.is_dir() or output.is_dir()):
-        raise BadInput(f"-o must name a .md file in an existing folder, not {output}")
+    if output is not None:
+        checked_output(output, ".md")
     from toylab import calibration
 
     outcomes = _measured(calibration.chosen(names or []), replications)
@@ -44,10 +44,7 @@ def calibrate(
     if replications != _REPLICATIONS:
         command += f" --replications {replications}"
     if output is not None:
-        try:
-            output.write_text(calibration.markdown(outcomes, f"{command} -o {output}"), encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+        written(output, calibration.markdown(outcomes, f"{command} -o {output}"))
         typer.echo(output)
     elif markdown:
         typer.echo(calibration.markdown(outcomes, f"{command} --markdown"), nl=False)

@@ -9,6 +9,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.printing import print_json, print_table
+from toylab.cli.writing import checked_output, writing
 from toylab.entries import Index
 from toylab.errors import BadInput
 
@@ -65,15 +66,11 @@ def laws(
     from toylab.configuration import Law, assignments, validate
 
     law = validate(Law, assignments(settings or []) | {"name": plot}).build()
-    path = output or Path(f"{plot}.png")
-    if path.suffix not in {".png", ".svg", ".pdf"} or not path.parent.is_dir() or path.is_dir():
-        raise BadInput(f"-o must name a .png, .svg or .pdf file in an existing folder, not {path}")
+    path = checked_output(output or Path(f"{plot}.png"), ".png", ".svg", ".pdf")
     from toylab.figures import draw_law
 
-    try:
+    with writing(path):
         typer.echo(draw_law(law, plot, path))
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from None
 
 
 def _print_laws() -> None:

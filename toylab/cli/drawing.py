@@ -8,7 +8,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Device, Runs
-from toylab.cli.printing import LONG, duration, print_table, progress_bar
+from toylab.cli.printing import announce, duration, print_table, progress_bar
 from toylab.cli.running import reported
 from toylab.errors import BadInput
 
@@ -59,11 +59,7 @@ def _make(exhibits: "list[Exhibit]", out: Path) -> None:
 
     gallery.write_readme(out)  # to be told now, and not after hours, that it cannot be written
     seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
-    if sum(seconds) >= LONG:
-        memory = most_memory(exhibits[0].device) / 2**30
-        typer.echo(
-            f"this takes about {duration(sum(seconds))} on this machine, and {memory:.1f} GiB of memory", err=True
-        )
+    announce(sum(seconds), most_memory(exhibits[0].device))
     with progress_bar() as bar:
         task = bar.add_task("starting", total=sum(seconds))
         for number, exhibit in enumerate(exhibits):

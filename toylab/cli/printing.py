@@ -146,3 +146,10 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def announce(seconds: float, memory: float, how: str = "") -> None:
+    """What a long run takes, on standard error, before it starts; memory: bytes."""
+    if seconds >= LONG:
+        size = f"{memory / 2**30:.1f} GiB of memory"
+        typer.echo(f"this takes about {duration(seconds)} on this machine{how}, and {size}", err=True)

@@ -12,6 +12,7 @@ from toylab.cli.app import command
 from toylab.cli.charts import Bar, bars
 from toylab.cli.options import RunFolder
 from toylab.cli.printing import console, files_of, print_json, print_report, print_run, print_table
+from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def show(
             print_json(_document(folder) | numbers(folder))
             return
         shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
-        head = _heading(folder)
+        head = report.heading(folder)
     if markdown:
         from toylab import results
 
@@ -98,14 +99,6 @@ def _document(folder: "Run") -> dict[str, Any]:
     }
 
 
-def _heading(folder: "Run") -> str:
-    made_by = folder.environment
-    return (
-        f"{folder.config['experiment']} ({folder.config['preset']}), seeds {folder.seeds[0]} to {folder.seeds[-1]},"
-        f" toylab {made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}"
-    )
-
-
 @command("toylab sample runs/gmm-outliers-smoke-* --method robust-adv -n 1000 -o samples.npz")
 def sample(
     path: RunFolder,
@@ -120,22 +113,17 @@ def sample(
 ) -> None:
     """Draw samples from a trained model into FILE.npz (array `samples`, (n, d))."""
     folder = _load(path)
-    if output.suffix != ".npz" or not output.parent.is_dir() or output.is_dir():
-        raise BadInput(f"-o must name a .npz file in an existing folder, not {output}")
+    checked_output(output, ".npz")
     import numpy as np
 
     from toylab.experiments.pipeline import sample_from
-    from toylab.files import write_whole
     from toylab.runs import readable
 
     with readable(path):
         points = sample_from(folder, method, seed, n, nfe, draw)
     content = io.BytesIO()
     np.savez_compressed(content, samples=points)
-    try:
-        write_whole(output, content.getvalue())
-    except OSError as error:
-        raise BadInput(f"cannot write {output}: {error.strerror}") from None
+    written(output, content.getvalue())
     typer.echo(f"{n} samples of {method} in {output}")
 
 
@@ -153,6 +141,8 @@ def claims(
     """Judge the paper's claims by stated rules from results."""
     if as_json and (markdown or output is not None):
         raise BadInput("--json is printed, and goes with neither --markdown nor -o")
+    if output is not None:
+        checked_output(output, ".md")
     from toylab import claims as judged
 
     found = judged.Results(results)
@@ -160,10 +150,7 @@ def claims(
     if as_json:
         print_json({"claims": [_claim(judgement) for judgement in judgements]})
     elif output is not None:
-        try:
-            output.write_text(judged.markdown(judgements), encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+        written(output, judged.markdown(judgements))
         typer.echo(output)
     elif markdown:
         typer.echo(judged.markdown(judgements), nl=False)

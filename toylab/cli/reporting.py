@@ -8,7 +8,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.errors import BadInput
+from toylab.cli.writing import checked_output, written
 
 
 @command("toylab report figures/gmm-outliers -o report.html")
@@ -23,15 +23,10 @@ def report(
 ) -> None:
     """Write one HTML page of a run, or of several compared, that needs nothing else: tables, charts, figures, ledger,
     claims, settings."""
-    if output.suffix not in {".html", ".htm"} or not output.parent.is_dir() or output.is_dir():
-        raise BadInput(f"-o must name a .html file in an existing folder, not {output}")
+    checked_output(output, ".html", ".htm")
     from toylab import page
-    from toylab.files import write_whole
 
     shown = page.read(runs)
     command = shlex.join(["toylab", "report", *(each.name for each in shown), "-o", output.name])
-    try:
-        write_whole(output, page.html(shown, command))
-    except OSError as error:
-        raise BadInput(f"cannot write {output}: {error.strerror}") from None
+    written(output, page.html(shown, command))
     typer.echo(output)

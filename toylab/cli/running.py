@@ -11,7 +11,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Changes, Device, Preset, Runs
-from toylab.cli.printing import LONG, duration, print_lines, print_run, progress_bar
+from toylab.cli.printing import announce, print_lines, print_run, progress_bar
 from toylab.errors import BadInput, Unable, one_line, unknown
 
 if TYPE_CHECKING:
@@ -68,17 +68,14 @@ def run(
         _rehearse(configured, device)
         return
     launched = launch.prepare(configured, device, out, fresh)
-    finished = launched.folder.finished
-    if finished and parallel.here().rank == 0:
-        typer.echo(
-            f"reusing the run finished {finished['date']} with toylab {finished['version']}; --fresh runs it anew"
-        )
+    if (reusing := launched.reusing) and parallel.here().rank == 0:
+        typer.echo(f"{reusing}; --fresh runs it anew")
     elif parallel.here().rank:
         for _ in launched.carry_out():
             pass
     else:
-        if configured.preset in configured.experiment.untried:
-            typer.echo(f"note: the preset '{configured.preset}' of {name} has never been run to its end by its authors")
+        if configured.note:
+            typer.echo(configured.note)
         carry_out(launched)
     if parallel.here().rank == 0:
         print_run(launched.folder)
@@ -117,13 +114,7 @@ def _announce(launched: "Launch") -> None:
         return
     done = launched.folder.seconds or 0.0
     left = max(found.seconds - done, 0.05 * found.seconds)
-    if left >= LONG:
-        going_on = ", of which some is done" if done else ""
-        typer.echo(
-            f"this takes about {duration(left)} on this machine{going_on} ({_at_once(found)}), and"
-            f" {found.memory / 2**30:.1f} GiB of memory",
-            err=True,
-        )
+    announce(left, found.memory, f"{', of which some is done' if done else ''} ({_at_once(found)})")
 
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}

@@ -7,7 +7,8 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import LONG, duration, print_json, print_lines, progress_bar
+from toylab.cli.printing import announce, print_json, print_lines, progress_bar
+from toylab.cli.writing import checked_output
 from toylab.errors import BadInput, needs, unknown
 
 if TYPE_CHECKING:
@@ -128,13 +129,9 @@ def _announce(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
 
     todo = [cell for cell in found.cells if found.standings[cell.name].state is State.MISSING]
     seconds = carrying.estimates(todo, folder.device, local.threads)
-    if None not in seconds and (whole := sum(filter(None, seconds)) / local.at_once) >= LONG:
-        memory = local.at_once * most_memory(folder.device) / 2**30
-        typer.echo(
-            f"this takes about {duration(whole)} on this machine ({local.at_once} at once),"
-            f" and {memory:.1f} GiB of memory",
-            err=True,
-        )
+    if None not in seconds:
+        whole = sum(filter(None, seconds)) / local.at_once
+        announce(whole, local.at_once * most_memory(folder.device), f" ({local.at_once} at once)")
 
 
 def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
@@ -207,8 +204,8 @@ def results(
     """
     if as_json and output is not None:
         raise BadInput("--json is printed, and does not go with -o")
-    if output is not None and (output.suffix not in (".csv", ".parquet") or not output.parent.is_dir()):
-        raise BadInput(f"-o must name a .csv or .parquet file in an existing folder, not {output}")
+    if output is not None:
+        checked_output(output, ".csv", ".parquet")
     if sql is not None or (output is not None and output.suffix == ".parquet"):
         _needs("duckdb", "analysis")
     from toylab.results import footnote, summary

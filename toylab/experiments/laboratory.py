@@ -1,6 +1,5 @@
 """What a study's settings stand for: laws, schedule, training sets, streams and untrained networks."""
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -10,7 +9,7 @@ from toylab.data import Endless, Finite, LabelledEndless, LabelledFinite, Source
 from toylab.denoisers import Denoiser, Exact
 from toylab.distributions import Distribution, GaussianMixture
 from toylab.errors import BadInput
-from toylab.experiments.measuring import Bench
+from toylab.experiments.measuring import Bench, times_between
 from toylab.experiments.study import Study
 from toylab.experiments.workshop import Workshop, spread_of
 from toylab.objectives import Denoising, Objective
@@ -129,9 +128,7 @@ class Laboratory(Workshop):
     def bench(self) -> Bench:
         """What the metrics need."""
         e = self.study.evaluation
-        low, high = math.log(e.ratio_low), math.log(e.ratio_high)
-        ratios = torch.linspace(low, high, e.levels, dtype=torch.float64).exp().clamp(e.ratio_low, e.ratio_high)
-        times = [self.schedule.time(ratio) for ratio in ratios.tolist()]
+        times = times_between(self.schedule, e.ratio_low, e.ratio_high, e.levels)
         return Bench(
             self.clean, self.contaminated, self.schedule, times, self.seeds, e.points, e.pair, self.exact_device,
             e.metrics, self.study.sampler.bind(), self.study.spacing.bind(),

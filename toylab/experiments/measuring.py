@@ -6,6 +6,7 @@ against the same exact samples, so that differences between methods are paired.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -45,6 +46,13 @@ class Subject(NamedTuple):
     optimum: Denoiser | None = None
     sources: Sequence[Source] = ()
     chain: Mapping[str, Denoiser] = {}
+
+
+def times_between(schedule: Schedule, low: float, high: float, levels: int) -> list[float]:
+    """The times of so many noise levels σ/α from low to high, evenly spaced in their logarithm; rounding leads to none
+    beyond. Raises BadInput where the schedule does not span them."""
+    ratios = torch.linspace(math.log(low), math.log(high), levels, dtype=torch.float64).exp().clamp(low, high)
+    return [schedule.time(ratio) for ratio in ratios.tolist()]
 
 
 @dataclass

@@ -93,11 +93,8 @@ def show(run: Run) -> None:
     """A finished run: what it was, its tables and its figures."""
     from IPython.display import display
 
-    made_by = run.environment
-    heading = (
-        f"**{run.config['experiment']}** ({run.config['preset']}), seeds {run.seeds[0]} to {run.seeds[-1]}, toylab "
-        f"{made_by['toylab']}, torch {made_by['packages']['torch']}, {made_by['device']}, in `{run.path}`"
-    )
+    name = run.config["experiment"]
+    heading = f"**{name}**{report.heading(run).removeprefix(name)}, in `{run.path}`"
     found = report.tables(run)
     tables = [f"{title}\n\n{markdown(table)}" for title, table in found.tables.items()]
     text = "\n\n".join([heading, *tables, found.footnote])
