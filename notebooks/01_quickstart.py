@@ -64,16 +64,16 @@ outlier_mass(sample(ddim, Exact(clean, schedule), x_T, nfe=50), region)
 # %% [markdown]
 # ## Train and judge
 #
-# The question of the main job: which objective learns the clean law from contaminated points? `run` does what
+# The question of the main job: which objective learns the clean law from contaminated points? `tl.run` does what
 # `toylab run` does on the command line, and any setting can be changed. This is the preset `smoke`, which takes
 # seconds to show that everything works, trained a little longer: its intervals are wide, and it is
-# no result. `run("gmm-outliers")` takes minutes and makes the table of the README.
+# no result. `tl.run("gmm-outliers")` takes minutes and makes the table of the README.
 
 # %%
-from toylab.notebook import run
+import toylab as tl
 
 methods = ["ddpm", "robust-adv-flat", "robust-onesided"]
-folder = run("gmm-outliers", "smoke", methods, training={"steps": 300})
+folder = tl.run("gmm-outliers", "smoke", methods, training={"steps": 300})
 folder
 
 # %% [markdown]

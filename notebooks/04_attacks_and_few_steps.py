@@ -71,9 +71,9 @@ Estimate.of_mean(yardstick.damage(exact, threat, push, [generator])["displacemen
 # attacked more cheaply, and sampled by other budgets of evaluations as well.
 
 # %%
-from toylab.notebook import run
+import toylab as tl
 
-folder = run(
+folder = tl.run(
     "trajectory-attack",
     "smoke",
     methods=["ddpm", "robust-adv-flat"],

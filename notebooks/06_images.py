@@ -103,9 +103,9 @@ show({"clean": images.points(first), **rows}, images.shape)
 # `toylab run digits-noise` is the real one.
 
 # %%
-from toylab import notebook
+import toylab as tl
 
-run = notebook.run(
+run = tl.run(
     "digits-noise", "smoke", methods=["ddpm"],
     grid={"corruption.std": [0.2]}, few_steps=[], attack={"budgets": []},
 )  # fmt: skip

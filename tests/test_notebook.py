@@ -13,7 +13,7 @@ from ipywidgets import Widget
 from matplotlib.figure import Figure
 from PIL import Image
 
-from toylab import bars, notebook, randomness
+from toylab import api, bars, notebook, randomness
 from toylab.contamination import heavy_tail
 from toylab.data import Finite
 from toylab.denoisers import Exact, Learned
@@ -189,7 +189,7 @@ def test_without_widgets_there_are_lines_and_the_figure(shell: InteractiveShell,
 
 def test_a_run_is_carried_out_reused_and_shown(shell: InteractiveShell, tmp_path):
     with capture_output() as captured:
-        folder = notebook.run("cost", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
+        folder = api.run("cost", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
     assert folder.finished
     assert folder.config["seeds"] == 2
     assert [*folder.config["methods"]] == ["ddpm"]
@@ -197,7 +197,7 @@ def test_a_run_is_carried_out_reused_and_shown(shell: InteractiveShell, tmp_path
     assert WIDGET in first
     assert end["text/plain"].startswith("cost (smoke): done, ")
     with capture_output() as captured:
-        again = notebook.run("cost", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
+        again = api.run("cost", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
         shell.display_formatter.format(again)
     assert again.path == folder.path
     _, reusing, tables, *figures = shown(captured.outputs)
@@ -214,7 +214,7 @@ def test_a_run_that_fails_says_so(shell: InteractiveShell, tmp_path, monkeypatch
 
     monkeypatch.setattr("toylab.figures.draw", fail)
     with capture_output() as captured, pytest.raises(RuntimeError, match="out of luck"):
-        notebook.run("gmm-outliers", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
+        api.run("gmm-outliers", "smoke", ["ddpm"], out=tmp_path, seeds=2, **TINY)
     assert shown(captured.outputs)[-1]["text/plain"] == "the run failed: out of luck"
     (folder,) = tmp_path.iterdir()
     assert "the run failed: out of luck" in (folder / "log.txt").read_text()

@@ -9,8 +9,6 @@ follow the present code of figures, and numbers that of the run.
 """
 
 import contextlib
-import inspect
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +18,7 @@ import torch
 
 from toylab import figures, runs
 from toylab.errors import BadInput, one_line, unknown
+from toylab.experiments.experiment import told
 from toylab.files import write_whole
 from toylab.index import EXPERIMENTS
 from toylab.launch import Configured, Launch, configure, device_of, estimate, prepare
@@ -142,10 +141,7 @@ def write_readme(out: Path) -> Path:
 
 def summary_of(name: str) -> str:
     """What an experiment shows: the first paragraph of its module, or else its line in the index."""
-    entry = EXPERIMENTS[name]
-    EXPERIMENTS.load(name)
-    text = inspect.getdoc(sys.modules[entry.target.partition(":")[0]]) or entry.summary
-    return " ".join(text.split("\n\n")[0].split()).removeprefix(f"{name}: ").removesuffix(".")
+    return (told(name)[0] or EXPERIMENTS[name].summary).removesuffix(".")
 
 
 def _table(out: Path) -> str:

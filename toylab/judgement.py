@@ -33,7 +33,7 @@ Key = tuple[Cell, str]
 """A cell of a sweep, () elsewhere, and a method."""
 
 
-class Training(NamedTuple):
+class Trained(NamedTuple):
     """Learning error and effect of a method, in squared units of ε, and whether the first is below the second."""
 
     learning: float
@@ -68,7 +68,7 @@ def p_text(p: float) -> str:
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def trainings(rows: Sequence[Row]) -> dict[Key, Training]:
+def trainings(rows: Sequence[Row]) -> dict[Key, Trained]:
     """Of every method but ddpm, where there is a ddpm beside it and the error in ε was measured."""
     rows = [row for row in rows if row["metric"] == _EPS and not row["t"]]
     law = "contaminated" if any(row["against"] == "contaminated" for row in rows) else "clean"
@@ -78,7 +78,7 @@ def trainings(rows: Sequence[Row]) -> dict[Key, Training]:
         ours, plain = by_seed(own, name, _EPS, law), by_seed(base, BASELINE, _EPS, law)
         if ours and plain:
             left = [Interval.of(values).mean for values in (plain, by_seed(own, name, _EPS, "theory")) if values]
-            found[key] = Training(max(left), abs(difference(ours, plain).mean))
+            found[key] = Trained(max(left), abs(difference(ours, plain).mean))
     return found
 
 

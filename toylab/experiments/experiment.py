@@ -1,5 +1,7 @@
 """What an experiment is: presets of a configuration, what it measures, and the figures of it."""
 
+import importlib
+import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,6 +10,7 @@ import torch
 
 from toylab.configuration import Settings, overlay, validate
 from toylab.errors import BadInput
+from toylab.index import EXPERIMENTS
 from toylab.results import Measurement, to_csv
 from toylab.runs import Run
 
@@ -69,6 +72,14 @@ class Experiment:
         base, new = (flat(s.model_dump()) for s in (self.configure(preset), settings))
         named = {key: value for key, value in new.items() if base.get(key) != value}
         return {key: value for key, value in named.items() if key.partition(".")[0] not in ("seed", "seeds", "grid")}
+
+
+def told(name: str) -> tuple[str, str]:
+    """What an experiment of the index is, and what it asks: the first two paragraphs of its module, without its name,
+    each on one line; empty where it has none."""
+    module = importlib.import_module(EXPERIMENTS[name].target.partition(":")[0])
+    first, second, *_ = (" ".join(part.split()) for part in f"{inspect.getdoc(module) or ''}\n\n".split("\n\n"))
+    return first.removeprefix(f"{name}: "), second
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

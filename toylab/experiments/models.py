@@ -14,10 +14,10 @@ from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import RunSettings
 from toylab.results import REFERENCES
 from toylab.samplers import steps
-from toylab.training import Training as Recipe
+from toylab.training import Training
 
 
-class Training(NamedTuple):
+class Course(NamedTuple):
     """A method, for how many steps, and whether it sees endless data instead of the training sets."""
 
     method: Method
@@ -34,7 +34,7 @@ class Models(RunSettings):
     schedule: ScheduleChoice = ScheduleChoice.model_validate("ddpm")
     parametrization: Parametrization = "eps"
     network: NetworkChoice = NetworkChoice.model_validate("mlp")
-    training: Recipe = Recipe()
+    training: Training = Training()
     sampler: Sampler = Sampler.model_validate("ddim")
     spacing: Spacing = Spacing.model_validate("t")
     nfe: int = Field(100, ge=2, le=100_000, description="most evaluations of the denoiser a sample may take")
@@ -49,9 +49,9 @@ class Models(RunSettings):
         """What is trained, by name."""
 
     @property
-    def trainings(self) -> dict[str, Training]:
+    def trainings(self) -> dict[str, Course]:
         """All that is trained, by name."""
-        return {name: Training(method, self.steps_of(name)) for name, method in self.objectives.items()}
+        return {name: Course(method, self.steps_of(name)) for name, method in self.objectives.items()}
 
     def with_methods(self, names: Sequence[str]) -> Self:
         for name in names:

@@ -22,7 +22,7 @@ from toylab.experiments.experiment import RunSettings
 from toylab.experiments.image_laboratory import ImageLaboratory
 from toylab.experiments.image_study import ImageStudy
 from toylab.experiments.laboratory import Laboratory
-from toylab.experiments.models import Models, Training
+from toylab.experiments.models import Course, Models
 from toylab.experiments.study import Study
 from toylab.experiments.sweep import Gridded, training_key
 from toylab.experiments.trainings import Effort, side_by_side, workers
@@ -147,7 +147,7 @@ def _new(studies: Sequence[Models]) -> Iterable[dict[str, int]]:
         done |= {*keys.values()}
 
 
-def _tried(lab: Workshop, training: Training) -> _Tried:
+def _tried(lab: Workshop, training: Course) -> _Tried:
     """A few steps of a training, the first not counted."""
     objective: Objective = training.method.build()
     recipe: Any = lab.models.training.model_copy(update={"steps": training.steps})

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from toylab.configuration import Contamination, Law, Settings, some_of
 from toylab.contamination import Contaminated
 from toylab.errors import BadInput
-from toylab.experiments.models import FreeMethods, Models, Training
+from toylab.experiments.models import Course, FreeMethods, Models
 from toylab.index import METRICS
 from toylab.results import ENDLESS
 
@@ -61,7 +61,7 @@ class Study(Models):
     evaluation: Evaluation = Evaluation()
 
     @property
-    def trainings(self) -> dict[str, Training]:
+    def trainings(self) -> dict[str, Course]:
         """The methods, and twins of them on endless data where the error ledger is asked for."""
         methods = super().trainings
         if not self.evaluation.ledger or self.size is None:

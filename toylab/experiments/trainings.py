@@ -15,7 +15,7 @@ from toylab import parallel
 from toylab.checkpoints import Checkpoints
 from toylab.denoisers import Denoiser, Learned
 from toylab.experiments.experiment import Progress
-from toylab.experiments.models import Models, Training
+from toylab.experiments.models import Course, Models
 from toylab.experiments.workshop import Workshop
 from toylab.results import DIVERGED, Measurement
 from toylab.runs import Run
@@ -146,7 +146,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]], workers: int, stop: threading
             torch.set_num_threads(threads)
 
 
-def _train(name: str, training: Training, lab: Workshop, folder: Run, stop: threading.Event) -> Iterator[int]:
+def _train(name: str, training: Course, lab: Workshop, folder: Run, stop: threading.Event) -> Iterator[int]:
     """Do one training from where it is to its end, yielding its steps; a checkpoint now and then, and on stop."""
     weights, checkpoints = f"weights/{name}.safetensors", Checkpoints(folder, name)
     if not folder.has(weights):

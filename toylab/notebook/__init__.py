@@ -1,4 +1,5 @@
-"""toylab in Jupyter: laws and runs that show themselves, trainings under a bar, sliders over any figure.
+"""toylab in Jupyter: laws and runs that show themselves, trainings under a bar, sliders over any figure. What runs an
+experiment, here as elsewhere, is `tl.run` (toylab/api.py).
 
     from toylab import process
     process.settle()  # before torch is imported: small networks then train far faster
@@ -10,7 +11,6 @@ work without it, and outside a notebook: what is then missing is said in plain t
 
 from typing import TYPE_CHECKING
 
-from toylab.api import carry_out, run
 from toylab.notebook.formats import register, show, unregister
 from toylab.notebook.progress import watch
 from toylab.notebook.sliders import explore
@@ -18,7 +18,7 @@ from toylab.notebook.sliders import explore
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["carry_out", "explore", "run", "show", "watch"]
+__all__ = ["explore", "show", "watch"]
 
 
 def load_ipython_extension(shell: "InteractiveShell") -> None:

@@ -1,14 +1,12 @@
 """What is said of a run in words: what it asks, how it was made, how to repeat it, which claims it touches."""
 
-import importlib
-import inspect
 import json
 import shlex
 from typing import NamedTuple
 
 from toylab import index, outside
 from toylab.claims import CLAIMS, OfRun, judge, table
-from toylab.experiments.experiment import flat
+from toylab.experiments.experiment import flat, told
 from toylab.page.reading import Shown
 from toylab.runs import WHOLE
 
@@ -25,13 +23,7 @@ class Question(NamedTuple):
 def question(experiment: str) -> Question:
     """From the first two paragraphs of its module; empty for one that is not installed here, whose name may be
     anything."""
-    entry = index.EXPERIMENTS.get(experiment)
-    if entry is None:
-        return Question("", "")
-    text = inspect.getdoc(importlib.import_module(entry.target.partition(":")[0])) or ""
-    first, _, rest = text.partition("\n\n")
-    one, other = (" ".join(part.split()) for part in (first, rest.partition("\n\n")[0]))
-    return Question(one.removeprefix(f"{experiment}: "), other)
+    return Question(*(told(experiment) if experiment in index.EXPERIMENTS else ("", "")))
 
 
 def commands(shown: Shown) -> list[str]:
