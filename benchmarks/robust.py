@@ -22,7 +22,7 @@ from toylab import process
 process.settle()
 
 from toylab.launch import configure, prepare  # noqa: E402
-from toylab.results import COLUMNS, Row, by_seed, is_part, markdown  # noqa: E402
+from toylab.results import COLUMNS, Row, by_seed, is_of, markdown  # noqa: E402
 from toylab.runs import Run  # noqa: E402
 from toylab.statistics import Interval  # noqa: E402
 
@@ -122,16 +122,14 @@ def main() -> None:
     if len(rows) < len(TASKS):
         return print("\n\n".join(tables(rows)))
 
-    def of(name: str, metric: str) -> bool:
-        return name == metric or is_part(name, metric)
-
     HERE.mkdir(parents=True, exist_ok=True)
     wanted = {quantity.metric for task in TASKS.values() for quantity in task.quantities}
     with (HERE / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["law", *COLUMNS], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for law, some in rows.items():
-            writer.writerows(row | {"law": law} for row in some if any(of(row["metric"], metric) for metric in wanted))
+            kept = (row for row in some if any(is_of(row["metric"], metric) for metric in wanted))
+            writer.writerows(row | {"law": law} for row in kept)
     (HERE / "table.md").write_text(page(rows))
 
 

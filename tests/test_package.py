@@ -58,7 +58,7 @@ def test_the_citation_is_of_this_version_and_of_the_paper():
 def test_contributing_is_a_page_and_its_paths_are_there():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
-    for name in ("toylab/index.py", "docs/how-to", "tests/test_layers.py", ".ci/run", "CHANGELOG.md"):
+    for name in ("toylab/index.py", "docs/how-to", "pyproject.toml", ".ci/run", "CHANGELOG.md"):
         assert name in text
         assert (ROOT / name).exists()
 
