@@ -37,12 +37,13 @@ def test_five_hundred_cells_grow_by_their_rows_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("law", ["two-gaussians", "three-gaussians", "circle"])
-def test_ten_million_points_take_memory_for_themselves_alone(law: str):
-    """Points, their scores and log-densities, which are put together from parts: ten numbers for each coordinate."""
+@pytest.mark.parametrize(("law", "numbers"), [("two-gaussians", 7.3), ("three-gaussians", 5.5)])
+def test_ten_million_points_take_memory_for_themselves_alone(law: str, numbers: float):
+    """Points, their scores and log-densities, put together from parts: 6.2 and 4.5 numbers a coordinate, 8.4 and 6.7
+    where all points are evaluated at once."""
     found = took("points", law, 10_000_000)
     assert found["same"]
-    assert found["end"] - found["early"] < 10 * 8 * 10_000_000 * found["dim"]
+    assert found["end"] - found["early"] < numbers * 8 * 10_000_000 * found["dim"]
 
 
 @pytest.mark.slow
