@@ -27,9 +27,9 @@ from toylab.distributions.named import three_gaussians
 from toylab.index import SAMPLERS, SCHEDULES
 from toylab.likelihood import log_likelihood
 from toylab.randomness import Generators
-from toylab.results import markdown
 from toylab.samplers import Walk, ddim
 from toylab.schedules import Schedule
+from toylab.summaries import markdown
 
 PAGE = Path(__file__).parents[1] / "docs" / "samplers.md"
 HIGH, LOW = 5.0, 0.1

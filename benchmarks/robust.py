@@ -22,9 +22,10 @@ from toylab import process
 process.settle()
 
 from toylab.launch import configure, prepare  # noqa: E402
-from toylab.results import COLUMNS, Row, by_seed, is_of, markdown  # noqa: E402
+from toylab.results import COLUMNS, Row, by_seed, is_of  # noqa: E402
 from toylab.runs import Run  # noqa: E402
 from toylab.statistics import Interval  # noqa: E402
+from toylab.summaries import markdown  # noqa: E402
 
 HERE = Path(__file__).parents[1] / "figures" / "robust"
 METHODS = ("ddpm", "robust-ran", "robust-adv", "robust-onesided", "robust-l2", "oracle-clean")

@@ -24,7 +24,7 @@ from toylab import process
 
 process.settle()
 
-from toylab.results import markdown  # noqa: E402
+from toylab.summaries import markdown  # noqa: E402
 from toylab.sweeping.engines import cores  # noqa: E402
 
 ROWS = Path(__file__).with_name("sweeps.csv")

@@ -1,7 +1,11 @@
 """Shared fixtures: seeded generators, and laws to run contracts over."""
 
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: workers must not fight over the cores
@@ -115,3 +119,17 @@ def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return stopped.value.code, out, err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The configuration of a Slurm of one node, started for these tests; without its programs they are skipped."""
+    search = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    if not all(shutil.which(name, path=search) for name in ("munged", "slurmctld", "slurmd", "sbatch")):
+        pytest.skip("there is no Slurm: apt-get install slurm-wlm munge")
+    folder, script = tmp_path_factory.mktemp("slurm"), Path(__file__).with_name("slurm.sh")
+    try:
+        subprocess.run([script, "start", folder], check=True)
+        yield str(folder / "slurm.conf")
+    finally:
+        subprocess.run([script, "stop", folder], check=True)

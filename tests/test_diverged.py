@@ -20,10 +20,11 @@ from toylab.index import OBJECTIVES
 from toylab.launch import configure, prepare
 from toylab.networks.unet import unet
 from toylab.objectives import Batch, Denoising
-from toylab.results import DIVERGED, interval, summary
+from toylab.results import DIVERGED, interval
 from toylab.runs import Run, load
 from toylab.schedules import DDPM
 from toylab.statistics import Interval, difference, mean
+from toylab.summaries import summary
 from toylab.training import Trainer, Training
 
 SHORT = Training(steps=4, batch=16)

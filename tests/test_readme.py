@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from toylab.judgement import footnote, under_trained
-from toylab.results import from_csv, interval, markdown, summary
+from toylab.results import from_csv, interval
+from toylab.summaries import markdown, summary
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from toylab.results import COLUMNS, Measurement, by_cell, from_csv, interval, markdown, short, summary, swept, to_csv
+from toylab.results import COLUMNS, Measurement, by_cell, from_csv, interval, short, swept, to_csv
+from toylab.summaries import markdown, summary
 
 MEASURED = [
     Measurement("ddpm", seed, "outlier-mass", "clean", value, 0.01, sampler="ddim", nfe=50)

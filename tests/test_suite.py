@@ -17,7 +17,6 @@ from toylab.errors import BadInput
 from toylab.experiments import benchmark_task
 from toylab.experiments.experiment import flat
 from toylab.objectives import Denoising
-from toylab.results import markdown
 from toylab.statistics import student
 from toylab.suite import records
 from toylab.suite.entries import Entry, rehearsed
@@ -25,6 +24,7 @@ from toylab.suite.page import page
 from toylab.suite.records import Line, Record, from_csv, to_csv
 from toylab.suite.scores import comparison, score, table
 from toylab.suite.tasks import FIELD, TASKS, VERSION
+from toylab.summaries import markdown
 
 # -- tasks ---------------------------------------------------------------------------------------------------------
 

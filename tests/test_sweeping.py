@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +20,9 @@ from toylab import launch, runs
 from toylab.errors import BadInput, Unable
 from toylab.experiments.study import MethodStudy
 from toylab.experiments.sweep import Sweep
-from toylab.results import Measurement, markdown, to_csv
+from toylab.results import Measurement, to_csv
 from toylab.runs import Run
+from toylab.summaries import markdown
 from toylab.sweeping import carrying, engines, gathering
 from toylab.sweeping.engines import Alive, Local, OnSlurm
 from toylab.sweeping.folder import JOBS, State, SweepFolder
@@ -653,20 +653,6 @@ def test_a_cell_that_fails_is_listed_left_and_retried(tmp_path: Path, monkeypatc
     assert retried.returncode == 0
     threads = {json.loads((cell / "environment.json").read_text())["threads"] for cell in finished_in(Path("runs/a"))}
     assert threads == {1}
-
-
-@pytest.fixture(scope="module")
-def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The configuration of a Slurm of one node, started for these tests; without its programs they are skipped."""
-    search = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    if not all(shutil.which(name, path=search) for name in ("munged", "slurmctld", "slurmd", "sbatch")):
-        pytest.skip("there is no Slurm: apt-get install slurm-wlm munge")
-    folder, script = tmp_path_factory.mktemp("slurm"), Path(__file__).with_name("slurm.sh")
-    try:
-        subprocess.run([script, "start", folder], check=True)
-        yield str(folder / "slurm.conf")
-    finally:
-        subprocess.run([script, "stop", folder], check=True)
 
 
 @pytest.mark.slow

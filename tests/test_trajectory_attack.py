@@ -12,8 +12,9 @@ from toylab.distributions.named import three_gaussians
 from toylab.errors import BadInput
 from toylab.figures.style import colour, marker, stroke
 from toylab.launch import configure, prepare
-from toylab.results import Conditions, Measurement, attacked_summary, from_csv, interval, summary, to_csv
+from toylab.results import Conditions, Measurement, from_csv, interval, to_csv
 from toylab.runs import Run
+from toylab.summaries import attacked_summary, summary
 
 BUDGETS = ["0.0", "0.3"]
 ATTACKED = {"attack": {"budgets": [0.0, 0.3], "points": 20, "attacks": {"adaptive": {"steps": 2}}}}

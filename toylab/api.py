@@ -23,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from toylab import figures, index, ledger, report, results, runs
+from toylab import figures, index, ledger, report, results, runs, summaries
 from toylab.bars import new_bar
 from toylab.configuration import undotted
 from toylab.errors import BadInput, Unable, UnknownName, one_line, unknown
@@ -50,9 +50,9 @@ class Run(runs.Run):
         with runs.readable(self.path):
             keys = ["method", *results.short(results.swept(self.rows))]
             found: dict[tuple[str, ...], dict[str, Interval]] = {
-                (line.method, *line.cell): line.intervals for line in results.lines(self.rows)
+                (line.method, *line.cell): line.intervals for line in summaries.lines(self.rows)
             }
-            return _frame(found, keys, [column.heading for column in results.SUMMARY])
+            return _frame(found, keys, [column.heading for column in summaries.SUMMARY])
 
     def ledger(self) -> "pandas.DataFrame":
         """The error ledger (toylab/ledger.py) as numbers: a row a quantity (W2, ε, nats) and method, a pair of columns
@@ -89,7 +89,7 @@ class Run(runs.Run):
 
     def __str__(self) -> str:
         found = report.tables(self)
-        tables = (f"{title}\n{results.aligned(lines)}" for title, lines in found.tables.items())
+        tables = (f"{title}\n{summaries.aligned(lines)}" for title, lines in found.tables.items())
         return "\n\n".join(filter(None, [*tables, found.footnote]))
 
     def __repr__(self) -> str:

@@ -29,9 +29,10 @@ from toylab.experiments.sweep import Sweep
 from toylab.experiments.trainings import marked, without
 from toylab.index import METRICS
 from toylab.objectives import Objective
-from toylab.results import Measurement, Row, aligned, footnote, from_csv, markdown, summary, to_csv
+from toylab.results import Measurement, Row, from_csv, to_csv
 from toylab.samplers import Counted, Spacing, Walk, ddim, evenly_in_t, prior, sample
 from toylab.statistics import NORMAL, Interval
+from toylab.summaries import aligned, footnote, markdown, summary
 from toylab.training import Trainer
 
 MODEL = "model"

@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from toylab.errors import BadInput
-from toylab.results import DAGGER, REFERENCES, SUMMARY, Cell, Column, Row, by_cell, by_seed, short, swept
+from toylab.results import REFERENCES, Cell, Row, by_cell, by_seed, short, swept
 from toylab.statistics import Interval, difference, holm, p_value
+from toylab.summaries import DAGGER, SUMMARY, Column
 
 BASELINE = "ddpm"
 _EPS = "eps-mse"

@@ -6,7 +6,6 @@ for progress in launch.carry_out():
 launch.folder.results
 """
 
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,14 +20,8 @@ from toylab.configuration import read
 from toylab.errors import BadInput, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
 from toylab.experiments.models import Models
-from toylab.experiments.rehearsal import workshop
-from toylab.experiments.trainings import workers
-from toylab.objectives import Denoising
+from toylab.experiments.rehearsal import rehearse
 from toylab.runs import Run
-from toylab.training import Trainer
-
-_SHARE = 0.02
-"""Of a run: what its estimate may take."""
 
 
 @dataclass(frozen=True)
@@ -158,29 +151,12 @@ def finished(configured: Configured, device: str = "auto", root: Path = Path("ru
 
 
 def estimate(configured: Configured, device: torch.device) -> float | None:
-    """Seconds of a run, from its work and a few steps of plain training; None where settings do not tell its work."""
-    study = configured.settings
-    if configured.experiment.work is None or not isinstance(study, Models):
+    """Seconds of a run without a compiler, from a few of its steps; None where settings do not tell its work."""
+    study, work = configured.settings, configured.experiment.work
+    if work is None or not isinstance(study, Models):
         return None
-    lab, threads = workshop(study, device), torch.get_num_threads()
-    side_by_side = workers(lab, len(study.objectives))
-    recipe = study.training.model_copy(update={"steps": 1000, "compile": "off"})
-    training = iter(Trainer(lab.denoiser(), lab.sources_for(Denoising()), Denoising(), recipe, lab.seeds))
-    torch.set_num_threads(threads // side_by_side)
-    try:
-        seconds, whole = [_timed(training)], 0.0  # the first warms up
-        while len(seconds) < 3 or (len(seconds) < 15 and sum(seconds) < _SHARE * whole):
-            seconds.append(_timed(training))
-            whole = statistics.median(seconds[1:][-10:]) * configured.experiment.work(study) / side_by_side
-    finally:
-        torch.set_num_threads(threads)
-    return whole
-
-
-def _timed(steps: Iterator[object]) -> float:
-    start = time.perf_counter()
-    next(steps)
-    return time.perf_counter() - start
+    training = study.training.model_copy(update={"compile": "off"})
+    return rehearse(study.model_copy(update={"training": training}), device, work).seconds
 
 
 def device_of(name: str) -> torch.device:

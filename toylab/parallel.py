@@ -129,10 +129,19 @@ def part() -> None:
         _here = Alone() if _here.rank == 0 else _here
 
 
+def started() -> int | None:
+    """How many processes of each machine torchrun or Slurm has started, this one among them; None where neither has."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["LOCAL_WORLD_SIZE"])
+    tasks = int(os.environ.get("SLURM_NTASKS", 1)) if "SLURM_STEP_ID" in os.environ else 1  # not by sbatch, but srun
+    return int(os.environ.get("SLURM_NTASKS_PER_NODE", tasks)) if tasks > 1 else None
+
+
 def join(devices: int, strategy: str, device: torch.device) -> Company:
     """Make this process one of several, started here or by torchrun or Slurm; device("cuda") is then its own.
 
-    devices: of each machine. Needs lightning-fabric (extra `gpu`). Raises BadInput where there are fewer devices.
+    devices: of each machine. Needs lightning-fabric (extra `gpu`). Raises BadInput where there are fewer devices, or
+    another number of processes was started.
     """
     global _here
     if strategy not in STRATEGIES:
@@ -141,13 +150,15 @@ def join(devices: int, strategy: str, device: torch.device) -> Company:
         raise BadInput("there is one mps device at most; --devices is for cpu and cuda")
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     except ImportError:
         raise BadInput(needs("training on several devices", "lightning-fabric", "gpu")) from None
-    nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1)
+    ours = None if started() else LightningEnvironment()  # which starts the others, also in a Slurm job of one task
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1) if started() else 1
     try:
-        fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy)
+        fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, plugins=ours)
+        fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise BadInput(f"cannot use {devices} devices: {one_line(error)}") from None
-    fabric.launch()
     _here = Several(fabric)
     return _here

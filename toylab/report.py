@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from toylab import judgement, results
+from toylab import judgement, results, summaries
 from toylab.errors import BadInput
 from toylab.ledger import accounts, in_nats, table
-from toylab.results import SUMMARY, Cell, Column, Row, attacked_summary, summary, swept
+from toylab.results import Cell, Row, swept
 from toylab.runs import Run
 from toylab.statistics import Interval, stderr
+from toylab.summaries import SUMMARY, Column, attacked_summary, summary
 
 _CHARTED = ("fd-digits", "fid", "normal-std", "outlier-mass", "w2", "leakage", "eps-mse")
 """Main metrics, of which the first few are drawn."""
@@ -52,7 +53,7 @@ class Mean(NamedTuple):
 
 def means(rows: Sequence[Row]) -> Iterator[Mean]:
     """The numbers of the summary."""
-    for line in results.lines(rows):
+    for line in summaries.lines(rows):
         for column, values in line.found.items():
             yield Mean(line.method, line.cell, column, values)
 
@@ -78,7 +79,7 @@ def tables(run: Run) -> Report:
 
 def _footnote(run: Run) -> str:
     """Who diverged, and what the dagger says."""
-    return "\n".join(filter(None, [results.footnote(run.rows), judgement.footnote(run.rows)]))
+    return "\n".join(filter(None, [summaries.footnote(run.rows), judgement.footnote(run.rows)]))
 
 
 def ledger(run: Run) -> Report:

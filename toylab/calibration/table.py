@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from toylab import results
+from toylab import summaries
 from toylab.calibration.case import BIASED, SIGMAS, Outcome
 from toylab.statistics import LEVEL
 
@@ -63,7 +63,7 @@ def markdown(outcomes: Sequence[Outcome], command: str) -> str:
     return _PAGE.format(
         command=command, torch=torch.__version__, replications=replications, last=replications - 1, sigmas=SIGMAS,
         biased=BIASED,
-        summary=_summary(outcomes), table=results.markdown(table(outcomes)),
+        summary=_summary(outcomes), table=summaries.markdown(table(outcomes)),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from toylab.claims.judging import Judgement, Verdict
-from toylab.results import markdown as markdown_table
+from toylab.summaries import markdown as markdown_table
 
 RULES = (
     "Every line under *measured* is a comparison: the mean over seeds of what it names, with its 95 % Student "

@@ -61,7 +61,7 @@ def benchmark(
         checked_output(path, ".md", ".csv")
     if not objectives and not everyone:
         raise BadInput("name an objective of toylab list, or one of your own as module:object, or give --all")
-    from toylab import results
+    from toylab import summaries
     from toylab.suite import records
     from toylab.suite.page import page
     from toylab.suite.scores import table
@@ -77,7 +77,7 @@ def benchmark(
     for title, field in (("by samples: 0 exact, 1 plain denoising", False), ("by the field: the same of ε", True)):
         lines = table(board, field)
         if markdown:
-            typer.echo(f"{results.markdown(lines)}\n")
+            typer.echo(f"{summaries.markdown(lines)}\n")
         else:
             print_lines(title, lines)
 

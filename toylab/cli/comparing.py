@@ -50,7 +50,7 @@ def compare(
 
 
 def _print(pair: "tuple[Run, Run]", found: "list[Contrast]", settings: dict[str, list[str]], marked: bool) -> None:
-    from toylab import contrasts, results
+    from toylab import contrasts, results, summaries
 
     for label, run in zip("AB", pair, strict=True):
         typer.echo(f"{label}: {run.path}, {run.config['experiment']} ({run.config['preset']}), {_seeds(run)}")
@@ -73,7 +73,7 @@ def _print(pair: "tuple[Run, Run]", found: "list[Contrast]", settings: dict[str,
     for label, run, other in (("A", pair[0], pair[1]), ("B", pair[1], pair[0])):
         if names := contrasts.alone(run, other):
             typer.echo(f"only in {label}: {', '.join(names)}")
-        if told := results.footnote(run.rows):
+        if told := summaries.footnote(run.rows):
             typer.echo(f"{label}: {told}")
 
 

@@ -55,9 +55,9 @@ def show(
         shown = (report.ledger if ledger else report.compared if compare else report.tables)(folder)
         head = report.heading(folder)
     if markdown:
-        from toylab import results
+        from toylab import summaries
 
-        texts = [*map(results.markdown, shown.tables.values()), shown.footnote]
+        texts = [*map(summaries.markdown, shown.tables.values()), shown.footnote]
         typer.echo("\n\n".join(filter(None, texts)))
         return
     typer.echo(head)

@@ -1,6 +1,5 @@
 """What runs an experiment: `toylab run` and `toylab reproduce`."""
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +36,12 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="How many seeds, trained together.")] = None,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many devices of each machine train together.")] = 1,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many devices of each machine train together: 1, or what torchrun or Slurm started."
+        ),
+    ] = None,
     strategy: Annotated[str, typer.Option(help="How: ddp.")] = "ddp",
     precision: Annotated[
         str | None, typer.Option(help="Of a U-Net: 32-true, or bf16-mixed, which is torch.autocast's.")
@@ -120,7 +124,7 @@ def _announce(launched: "Launch") -> None:
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}
 
 
-def _of_machine(device: str, devices: int, strategy: str, precision: str | None) -> dict[str, Any]:
+def _of_machine(device: str, devices: int | None, strategy: str, precision: str | None) -> dict[str, Any]:
     """What the choice of a machine changes in the settings; several devices then train together."""
     from toylab import launch, parallel
 
@@ -129,7 +133,11 @@ def _of_machine(device: str, devices: int, strategy: str, precision: str | None)
         if precision not in _PRECISIONS:
             raise BadInput(unknown("precision", precision, _PRECISIONS))
         changes["network"] = {"precision": _PRECISIONS[precision]}
-    started = "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+    started = parallel.started()
+    if devices is None:
+        devices = started or 1
+    elif started not in (None, devices):
+        raise BadInput(f"--devices: {started} processes were started on this machine, not {devices}; leave it out")
     if devices > 1 or started:
         changes["training"] = {"accumulate": parallel.join(devices, strategy, launch.device_of(device)).size}
     return changes

@@ -208,7 +208,7 @@ def results(
         checked_output(output, ".csv", ".parquet")
     if sql is not None or (output is not None and output.suffix == ".parquet"):
         _needs("duckdb", "analysis")
-    from toylab.results import footnote, summary
+    from toylab.summaries import footnote, summary
     from toylab.sweeping import gathering
 
     table = gathering.gather(path)

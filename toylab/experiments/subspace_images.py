@@ -22,7 +22,7 @@ _COMMON: dict[str, Any] = {
     "methods": {
         "ddpm": "ddpm",
         "robust-adv": "robust-adv",
-        "robust-adv-flat": {"name": "robust-adv", "radius": {"r0": 1.0, "rho": 0.0, "bias": 0.0, "random": False}},
+        "robust-adv-flat": {"name": "robust-adv", "radius": "flat"},
         "oracle-clean": "oracle-clean",
     },
 }

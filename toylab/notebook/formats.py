@@ -19,9 +19,9 @@ from toylab.figures.laws import portrait
 from toylab.figures.style import STYLE
 from toylab.metrics import Estimate
 from toylab.metrics.damage import Comparison
-from toylab.results import markdown
 from toylab.runs import Run
 from toylab.statistics import NORMAL, Interval
+from toylab.summaries import markdown
 
 if TYPE_CHECKING:
     from IPython.core.formatters import DisplayFormatter

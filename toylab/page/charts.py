@@ -9,7 +9,8 @@ import numpy as np
 from toylab.figures.fields import projected
 from toylab.figures.style import colour, marker, methods, stroke, without_twins
 from toylab.page.reading import Arrays, Shown
-from toylab.results import SET, SUMMARY, UNATTACKED, Conditions, Row, interval, is_of, short, swept
+from toylab.results import SET, UNATTACKED, Conditions, Row, interval, is_of, short, swept
+from toylab.summaries import SUMMARY
 
 POINTS, STATES, DENSITY = 500, 51, 67
 """At most so many samples of a method, states of a path, and places an axis of a density are on a page."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from toylab import contrasts, judgement
 from toylab.judgement import Comparison
 from toylab.page.reading import Shown
-from toylab.results import DAGGER, REFERENCES, SUMMARY, Row, by_cell, of_seeds, short, summary, swept
+from toylab.results import REFERENCES, Row, by_cell, of_seeds, short, swept
+from toylab.summaries import DAGGER, SUMMARY, summary
 
 Lines = list[list[str]]
 

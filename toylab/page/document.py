@@ -13,7 +13,7 @@ from toylab import __version__, report
 from toylab.errors import BadInput, needs
 from toylab.page import charts, comparing, facts, pictures
 from toylab.page.reading import Shown
-from toylab.results import DAGGER
+from toylab.summaries import DAGGER
 
 LIMIT = 8_000_000
 """Bytes that a page has at most."""

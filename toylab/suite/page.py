@@ -6,10 +6,10 @@ from typing import Any
 
 from toylab import __version__
 from toylab.launch import configure
-from toylab.results import markdown
 from toylab.suite.records import Record
 from toylab.suite.scores import table
 from toylab.suite.tasks import BASELINE, TASKS, VERSION
+from toylab.summaries import markdown
 
 _HEAD = """# The benchmark, suite {version}
 

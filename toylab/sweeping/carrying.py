@@ -81,8 +81,8 @@ def carry_out(found: Progress, folder: SweepFolder, engine: Engine, retry: bool 
 
 
 def estimates(cells: Sequence[Cell], device: torch.device, threads: int) -> list[float | None]:
-    """Seconds of every cell with so many threads here, from its work and a few steps of plain training, tried once for
-    each shape of training; starting up is not in it. None where settings do not tell the work."""
+    """Seconds of every cell with so many threads here, from its work and a few steps, tried once for each shape of
+    training; starting up is not in it. None where settings do not tell the work."""
     before, units = torch.get_num_threads(), dict[str, float | None]()
     torch.set_num_threads(threads)
     try:
@@ -99,4 +99,5 @@ def _shape(cell: Cell) -> str:
     """All that decides what a step of its training costs, and how many trainings run side by side."""
     config = cell.configured.config
     own = {key: config.get(key) for key in ("law", "network", "parametrization", "seeds")}
-    return json.dumps([own, config.get("training", {}).get("batch"), len(config.get("methods", ()))], sort_keys=True)
+    methods = [method["name"] for method in config.get("methods", {}).values()]
+    return json.dumps([own, config.get("training", {}).get("batch"), methods], sort_keys=True)
