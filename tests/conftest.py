@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,14 @@ def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     return call
 
 
+def free_port() -> int:
+    """One that nobody on this machine listens to."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="module")
 def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The configuration of a Slurm of one node, started for these tests; without its programs they are skipped."""
@@ -128,8 +137,9 @@ def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not all(shutil.which(name, path=search) for name in ("munged", "slurmctld", "slurmd", "sbatch")):
         pytest.skip("there is no Slurm: apt-get install slurm-wlm munge")
     folder, script = tmp_path_factory.mktemp("slurm"), Path(__file__).with_name("slurm.sh")
+    ports = {"SLURMCTLD_PORT": str(free_port()), "SLURMD_PORT": str(free_port())}  # others may run beside it
     try:
-        subprocess.run([script, "start", folder], check=True)
+        subprocess.run([script, "start", folder], check=True, env=os.environ | ports)
         yield str(folder / "slurm.conf")
     finally:
         subprocess.run([script, "stop", folder], check=True)

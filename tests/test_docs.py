@@ -1,6 +1,7 @@
 """Every block of code in README and docs: Python runs, commands exist and mean something."""
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -91,6 +92,37 @@ def test_commands_are_understood(text: str):
     methods = given["methods"].split(",") if given["methods"] else None
     changes = [assignments(given["settings"] or [])] + ([{"seeds": given["seeds"]}] if given["seeds"] else [])
     assert launch.configure(given["name"], given["preset"], changes=changes, methods=methods)
+
+
+ELSEWHERE = ("--engine slurm", "--install-completion", "data.path=cifar10/")
+"""What there are other tests of: a real Slurm, the shells, data sets in their own formats."""
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The same with less to train. The last of `runs` stands for "...", and for one that is repeated."""
+    if words[0] in ("run", "benchmark"):
+        brief = ["--config", "brief.json"] if words[0] == "run" else []
+        return [*words, *brief, *([] if "--preset" in words else ["--preset", "smoke"])]
+    last = max(Path("runs").glob("gmm-outliers-*"), default="", key=lambda run: run.stat().st_mtime)
+    stands = {word for word in words if word.endswith("-...") or words[0] == "reproduce"} - {"reproduce"}
+    return [str(last) if word in stands else word for word in words]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=_of)
+def test_commands_run_from_top_to_bottom(page: Path, toylab, undrawn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Every one, one after the other in one folder, trainings shorter. What sets up an environment is for `.ci/run`."""
+    monkeypatch.chdir(tmp_path)
+    Path("figures").symlink_to(ROOT / "figures")
+    Path("brief.json").write_text(json.dumps({"training": {"steps": 4}, "samples": 200}))
+    (sweep,) = (block for page in PAGES for block in blocks(page, "toml"))
+    Path("lams.toml").write_text(sweep.replace("[settings]", "[settings]\ntraining.steps = 4"))
+    (own,) = re.findall(r"<!-- python: mine -->\n```python\n(.*?)```", PAGES[0].read_text(), flags=re.S)
+    Path("mine.py").write_text(own)
+    for words in commands(page):
+        if not any(text in shlex.join(words) for text in ELSEWHERE):
+            code, out, err = toylab(*shortened(words))
+            assert (code, bool(out)) == (0, True), f"{shlex.join(words)}: {err}"
 
 
 def test_there_are_commands_and_code():

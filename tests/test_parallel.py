@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.conftest import free_port
 from toylab.launch import configure, prepare
 
 SCRIPT = Path(__file__).with_name("together.py")
@@ -102,9 +102,7 @@ def test_torchrun_starts_a_run_as_well(by_itself: bytes, tmp_path: Path):
 @pytest.mark.slow
 def test_torchrun_does_on_two_machines(by_itself: bytes, tmp_path: Path):
     """Both of them this one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    where = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     both = [[*TOGETHER[:3], "--nnodes", "2", "--nproc-per-node", "1", *where, "--node-rank", r] for r in ("0", "1")]
     with subprocess.Popen([*both[1], *RUN, "--out", tmp_path], stdout=subprocess.PIPE) as other:
         assert results(both[0], tmp_path) == by_itself

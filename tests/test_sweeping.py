@@ -579,7 +579,7 @@ def alone(out: Path, cell: Path) -> bytes:
 def file(tmp_path: Path) -> Iterator[Path]:
     """A sweep of two trainings that take a while; what still runs after the test is stopped."""
     path = tmp_path / "sweep.toml"
-    path.write_text(SEEDS.replace("steps = 20", "steps = 800"), encoding="utf-8")
+    path.write_text(SEEDS.replace("steps = 20", "steps = 3000"), encoding="utf-8")
     yield path
     for lock in tmp_path.rglob("jobs/*.lock"):
         if is_held(lock):
