@@ -15,7 +15,7 @@ from benchmarks.robust import page
 from toylab.figures.savings import BAND, MEASURES, shares
 from toylab.results import Row, by_seed
 from toylab.runs import Run
-from toylab.statistics import Interval, difference, holm, p_value
+from toylab.statistics import Interval, difference, holm, paired
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
@@ -51,7 +51,7 @@ def test_the_damage_of_an_attack_never_falls_with_its_budget_beyond_the_interval
     falls = []
     for by_budget in damage(metric).values():
         for less, more in pairwise(by_budget.values()):
-            p = p_value([b - a for a, b in zip(less, more, strict=True)])
+            p = paired([b - a for a, b in zip(less, more, strict=True)]).p
             falls.append(p if difference(more, less).mean < 0 else 1.0)
     assert len(falls) >= 9 * 3 * 3 * 4
     assert min(holm(falls)) > 0.05

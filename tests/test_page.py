@@ -21,7 +21,7 @@ from toylab.page import charts, comparing, facts
 from toylab.page import document as pages
 from toylab.results import Measurement, to_csv
 from toylab.runs import Run
-from toylab.statistics import Interval, p_value
+from toylab.statistics import Interval, paired
 
 VOID = {"meta", "link", "img", "input", "br"}
 VALUES = {"ddpm": [0.125, 0.25, 0.1875], "robust-adv": [0.0625, 0.21875, 0.09375], "exact-clean": [0.001, 0.002, 0.003]}
@@ -236,7 +236,7 @@ def test_two_runs_are_compared_seed_by_seed(tmp_path: Path):
     assert [line[:2] for line in lines] == [["ddpm", "B − A"], ["robust-adv", "B − A"]]
     gaps = [other["ddpm"][k] - VALUES["ddpm"][k + 1] for k in (0, 1)]  # seeds 1 and 2 are in both
     assert lines[0][2].startswith(str(Interval.of(gaps)))
-    smallest = min(p_value([other[n][k] - VALUES[n][k + 1] for k in (0, 1)]) for n in ("ddpm", "robust-adv"))
+    smallest = min(paired([other[n][k] - VALUES[n][k + 1] for k in (0, 1)]).p for n in ("ddpm", "robust-adv"))
     assert f"(p {min(1, 4 * smallest):.2g})" in {cell[cell.find("(") :] for line in lines for cell in line[2:]}
     differ = found.tables["settings that are not the same in all runs"]
     assert differ == [["setting", "A", "B"], ["seed", "0", "1"], ["methods.robust-adv.lam", "0.3", "1.0"]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from toylab.statistics import Interval, difference, holm, p_value, share_of_effect
+from toylab.statistics import Interval, difference, holm, paired, share_of_effect
 
 
 def test_interval_is_students():
@@ -37,8 +37,8 @@ def test_paired_differences_are_those_of_a_paired_test():
     found, test = difference(a, b), scipy.stats.ttest_rel(a, b)
     low, high = test.confidence_interval(0.95)
     assert (found.mean - found.half, found.mean + found.half) == (pytest.approx(low), pytest.approx(high))
-    assert p_value([x - y for x, y in zip(a, b, strict=True)]) == pytest.approx(test.pvalue)
-    assert math.isnan(p_value([1.0]))
+    assert paired([x - y for x, y in zip(a, b, strict=True)]).p == pytest.approx(test.pvalue)
+    assert math.isnan(paired([1.0]).p)
 
 
 def test_share_of_an_effect():

@@ -353,6 +353,35 @@ def test_a_cell_that_somebody_runs_is_waited_for(folder: SweepFolder, cells: lis
     assert cells[0].name in last.stopped  # that job finished nothing
 
 
+@pytest.mark.slow
+def test_five_hundred_cells_are_each_run_once_and_gathered(toylab, folder: SweepFolder):
+    """By two sweeps, the first of which ends half-way; their jobs write a row."""
+    grid = f'[grid]\n"contamination.fraction" = {[k / 100 for k in range(25)]}\nnfe = {[*range(4, 24)]}\n'
+    cells = planned(folder.path, GMM + grid)
+
+    def measure(cell: Cell) -> None:
+        run = runs.open_run(folder.path, cell.configured.config, CPU)
+        run.write("results.csv", to_csv([value("ddpm", study(cell).nfe)], {"experiment": "e", "preset": "p"}, {}))
+        run.finish()
+
+    submitted = []
+    for least in (250, 500):
+        engine, found = Pretended(folder, 2, measure), carrying.look(cells, folder)
+        for progress in carrying.carry_out(found, folder, engine):
+            if len(progress.of(State.FINISHED)) >= least:
+                break
+        while engine.alive():  # jobs go on without their sweep
+            pass
+        submitted += engine.submitted
+    assert sorted(submitted) == sorted(names(cells))
+    assert len({*submitted}) == 500
+    code, out, _ = toylab("results", folder.path)
+    assert (code, out.count("ddpm ")) == (0, 500)
+    assert toylab("results", folder.path, "--sql", "select count(*), sum(value) from results")[1].split()[-2:] == [
+        "500", str(25 * sum(range(4, 24))),
+    ]  # fmt: skip
+
+
 def test_only_one_sweep_is_at_work_in_a_folder(folder: SweepFolder):
     with folder.held(), pytest.raises(Unable, match="another process is sweeping into"), folder.held():
         pass

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from toylab.errors import BadInput
 from toylab.results import REFERENCES, Cell, Row, by_cell, by_seed, short, swept
-from toylab.statistics import Interval, difference, holm, p_value
+from toylab.statistics import Interval, difference, holm, paired
 from toylab.summaries import DAGGER, SUMMARY, Column
 
 BASELINE = "ddpm"
@@ -58,7 +58,7 @@ class Comparison(NamedTuple):
     @classmethod
     def of(cls, key: Key, column: Column, gaps: Sequence[float]) -> "Comparison":
         """That of differences, one a seed, not adjusted."""
-        return cls(key, column, Interval.of(gaps), p_value(gaps) if _vary(gaps) else math.nan)
+        return cls(key, column, Interval.of(gaps), paired(gaps).p if _vary(gaps) else math.nan)
 
     def __str__(self) -> str:
         return str(self.difference) + (f" (p {p_text(self.p)})" if not math.isnan(self.p) else "")

@@ -126,13 +126,6 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interva
     return Interval(value, half)
 
 
-def p_value(differences: Sequence[float]) -> float:
-    """Of Student's two-sided test that the mean of paired differences is 0; NaN for a single one."""
-    from scipy.stats import ttest_1samp
-
-    return float(ttest_1samp(differences, 0.0).pvalue) if len(differences) > 1 else math.nan
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for being many (Holm 1979): the chance of any false rejection at level a is at most a. What is
     NaN was not tested: it stays so, and does not count."""

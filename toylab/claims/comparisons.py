@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from toylab.claims.measure import Measure, Missing, Numbers
 from toylab.results import Row
-from toylab.statistics import Interval, decimals, p_value
+from toylab.statistics import Interval, decimals, paired
 
 
 class Finding(NamedTuple):
@@ -161,4 +161,4 @@ def _p_below_zero(contrast: Sequence[float]) -> float:
     """Of the two-sided test, where the mean is below 0; else 1."""
     if len(contrast) < 2:
         raise Missing("fewer than two seeds in its results")
-    return p_value(contrast) if math.fsum(contrast) < 0 else 1.0
+    return paired(contrast).p if math.fsum(contrast) < 0 else 1.0

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from toylab.statistics import LEVEL, Interval, holm, p_value, ratio
+from toylab.statistics import LEVEL, Interval, holm, paired, ratio
 from toylab.suite.records import Record
 from toylab.suite.tasks import BASELINE, FIELD, TASKS, ZERO
 
@@ -46,7 +46,7 @@ def comparison(record: Record, method: str, field: bool = False) -> Comparison:
     """A method beside plain denoising; samples that are not finite count as not clearly anything."""
     tasks = record.lines[method].tasks
     found = [_differences(record, method, BASELINE, task, _metric(task, field)) for task in tasks]
-    p_values = [p_value(differences) if any(differences) else 1.0 for differences in found]
+    p_values = [paired(differences).p for differences in found]
     adjusted = holm([1.0 if math.isnan(p) else p for p in p_values])
     clear = [math.fsum(d) for d, p in zip(found, adjusted, strict=True) if p < 1 - LEVEL]
     return Comparison(sum(d < 0 for d in clear), sum(d > 0 for d in clear), len(tasks))
