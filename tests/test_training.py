@@ -1,16 +1,17 @@
 """The loop: members, EMA, clipping, checkpoints."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 
-from toylab import randomness
+from toylab import compiling, randomness
 from toylab.contamination import inlier_noise
 from toylab.data import Finite, LabelledFinite
 from toylab.denoisers import Learned
 from toylab.distributions.named import three_gaussians
-from toylab.errors import BadInput
+from toylab.errors import BadInput, Unable
 from toylab.index import OBJECTIVES
 from toylab.networks import MLP
 from toylab.objectives import Batch, Denoising, Plan, robust_adv, robust_ran
@@ -187,6 +188,15 @@ def test_compiled_trains_as_eager(objective):
     compiled = run(trainer(settings=Training(steps=12, batch=32, compile="default"), objective=objective))
     for key, value in compiled.ema.state_dict().items():
         torch.testing.assert_close(value, eager[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("compiled", "wrong"), [(1.04, 0), (0.0, 1), (float("nan"), 1)])
+def test_a_compiler_that_computes_another_gradient_is_refused(compiled: float, wrong: int):
+    """The second parameter's; the first is rounding."""
+    found = iter([[torch.tensor([1e-9]), torch.tensor([g, g])] for g in (compiled, 1.0)])
+    expected = pytest.raises(Unable, match=f"{wrong} of 2 parameters; leave it off") if wrong else nullcontext()
+    with expected:
+        compiling.check(lambda: next(found))
 
 
 def test_uniform_times_are_independent_and_uniform():

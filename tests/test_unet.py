@@ -1,5 +1,7 @@
 """diffusers' U-Net behind our interface: flat outside, members apart, trained by the one trainer."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 from diffusers import UNet2DModel
@@ -9,7 +11,7 @@ from toylab.configuration import NetworkChoice, validate
 from toylab.data import Finite
 from toylab.denoisers import Learned
 from toylab.distributions.images import digits
-from toylab.errors import BadInput
+from toylab.errors import BadInput, Unable
 from toylab.networks.unet import UNet, unet
 from toylab.objectives import robust_adv
 from toylab.schedules import DDPM
@@ -102,6 +104,26 @@ def test_the_one_trainer_trains_it():
     assert (losses[-3:].mean(0) < 0.8 * losses[:3].mean(0)).all()
     x = torch.randn(2, 3, 64)
     assert trainer.ema.eps(x, 0.5).shape == x.shape
+
+
+def trained(compile: str, channels: list[int]) -> dict[str, torch.Tensor]:
+    """In float64, where rounding decides no sign."""
+    law = digits(rank=4, components=2)
+    settings = Training.model_validate({"steps": 3, "batch": 8, "compile": compile})
+    sources = [Finite(law, 50, randomness.stream(seed, "data"), torch.float64) for seed in (0, 1)]
+    made = unet(SHAPE, 2, randomness.streams((0, 1), "weights"), channels, heads=2)
+    trainer = Trainer(Learned(made, DDPM(), data_std=torch.ones(2)).double(), sources, robust_adv(), settings, [0, 1])
+    for _ in trainer:
+        pass
+    return trainer.ema.state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [[4, 8], [16, 32]])
+def test_compiled_it_is_trained_alike_or_not_at_all(channels: list[int]):
+    """torch 2.13.0 on the CPU gets both wrong, which is said; without the check it trains a part of them."""
+    with suppress(Unable):
+        torch.testing.assert_close(trained("default", channels), trained("off", channels), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from toylab import data, randomness
+from toylab import compiling, data, randomness
 from toylab.configuration import Settings
 from toylab.data import Labelled, Source
 from toylab.denoisers import Learned
@@ -132,7 +132,9 @@ class Trainer:
         self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
-        """Train from the present step to the last, yielding after each."""
+        """Train from the present step to the last, yielding after each. Raises Unable where the compiler is wrong."""
+        if self.settings.compile != "off":
+            compiling.check(self._gradient)
         while self.step < self.settings.steps:
             if self.settings.compile == "reduce-overhead":
                 torch.compiler.cudagraph_mark_step_begin()
@@ -146,6 +148,17 @@ class Trainer:
             self._average()
             self.step += 1
             yield Step(self.step, loss)
+
+    def _gradient(self) -> list[Tensor]:
+        """That of the coming step, of which nothing is done yet."""
+        states = {key: [one.get_state() for one in generators] for key, generators in self._generators.items()}
+        self._optimizer.zero_grad()
+        for part in self._parts:
+            self._backward(part, self._batch(part))
+        for key, generators in self._generators.items():
+            for generator, state in zip(generators, states[key], strict=True):
+                generator.set_state(state)
+        return [p.grad.clone() for p in self._parameters if p.grad is not None]
 
     def _backward(self, part: int, batch: Batch) -> Tensor:
         """Add a part's share of the gradient; returns its loss."""
