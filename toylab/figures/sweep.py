@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from toylab.figures.style import marker, methods, stroke
+from toylab.metrics.support import MOST_DECIBELS
 from toylab.results import REFERENCES, SET, Row, interval, is_of, short, swept
 from toylab.runs import Run
 from toylab.statistics import Interval
@@ -19,6 +20,8 @@ _DRAWN = ("exact-", "optimum-", "implied-")
 """Of the references; exact samples have no part in what a sweep goes over."""
 _NOTHING = 1e-9
 """Below it is rounding: an exact score's own error, the distance of its samples from their support."""
+_INFINITE = {"psnr": MOST_DECIBELS}
+"""What stands for infinity: of points on the subspace."""
 _WIDE, _APART, _FAR = 20.0, 1.2, 30.0
 """Ratios: of the largest to the smallest from which a scale is logarithmic, of a number to the one before that both are
 written on an axis, and of a curve to nearly all others from which on it is not seen."""
@@ -34,7 +37,7 @@ _KEYS = {
 _METRICS = {
     "w2": "W2 to the clean law", "eps-mse": "mean squared error of ε", "normal-std": "deviation off the subspace",
     "tangent-std": "deviation within the subspace", "distance": "distance to the clean law's support",
-    "mode-width": "standard deviation of a mode",
+    "mode-width": "standard deviation of a mode", "psnr": "PSNR against the subspace, dB",
 }  # fmt: skip
 """What axes call keys and metrics whose own names do not say it; lengths are in the data's units."""
 
@@ -95,7 +98,7 @@ def _panel(
             found = [f for f in found if f]
         means = np.array([f.mean if f else np.nan for f in found])
         half = np.nan_to_num([f.half if f else np.nan for f in found])
-        if not (np.abs(means) > _NOTHING).any():
+        if not (np.abs(means) > _NOTHING).any() or (means >= _INFINITE.get(metric, np.inf)).all():
             continue
         drawn.append((name, np.stack([means, half])))
         (shade, style), shape = stroke(name, everyone), marker(name, everyone)
