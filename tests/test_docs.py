@@ -142,6 +142,10 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
         assert (tmp_path / "site" / name).stat().st_size > 5000
     assert "Tweedie" in (tmp_path / "site/concepts/exact-laws/index.html").read_text(encoding="utf-8")
     assert "grid_optimum" in (tmp_path / "site/corrections/index.html").read_text(encoding="utf-8")
+    home = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    titles = [text.strip() for text in re.findall(r'<span class="md-ellipsis">(.*?)</span>', home, flags=re.S)]
+    assert "What adversarial training learns" in titles
+    assert not any("None" in title for title in titles)
 
 
 @pytest.mark.parametrize("name", ["digits-noise", "subspace-images"])

@@ -151,7 +151,7 @@ def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
     share = "?" if None in left else f"{sum(filter(None, left)) / local.at_once:.0f}"
     typer.echo(
         f"about {share} s on this machine, {local.at_once} at once with {local.threads} threads each,"
-        " by a few steps of plain training; starting a cell comes on top"
+        " by a few steps of each training; starting a cell comes on top"
     )
 
 
