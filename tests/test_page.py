@@ -190,6 +190,20 @@ def test_tables_and_charts_hold_what_the_rows_say(made: Path, text: str, found: 
     assert drawn["methods"]["ddpm"]["light"] == colour("ddpm", list(VALUES))
 
 
+def test_pixels_are_no_points_of_a_plane(tmp_path: Path):
+    """The figures show them as pictures."""
+    run = Run(folder(tmp_path / "run"))
+    run.write_arrays("samples.npz", {name: np.zeros((3, 9, 16), "f4") for name in VALUES})
+    (shown,) = page.read([run.path])
+    assert charts.data([shown])["clouds"] == []
+
+
+def test_words_of_code_look_like_it(text: str):
+    assert "<code>ledger</code>" in text
+    assert "`ledger`" not in text
+    assert pages._code("a `b` < c") == "a <code>b</code> &lt; c"
+
+
 def test_many_points_are_thinned_and_that_is_said(made: Path, text: str):
     stored, drawn = Run(made), numbers(text)
     (cloud,), (walk,) = drawn["clouds"], drawn["walks"]
@@ -250,7 +264,7 @@ def test_the_command_on_the_page_repeats_the_run(made: Path, found: Page, tmp_pa
     (link,) = (a["href"] for a in found.all("a") if a.get("download") == "config.json")
     file = tmp_path / "config.json"
     file.write_bytes(base64.b64decode(link.partition("base64,")[2]))
-    assert found.text["code"][0] == "toylab run gmm-outliers --config config.json"
+    assert "toylab run gmm-outliers --config config.json" in found.text["code"]
     assert configure("gmm-outliers", file=file).config == Run(made).config
     assert ["ddpm", "3.5"] in found.tables["seconds, over all attempts"]
     assert ["the whole run", "9.0"] in found.tables["seconds, over all attempts"]

@@ -35,7 +35,7 @@ class _Key(NamedTuple):
 def data(shown: Sequence[Shown]) -> Data:
     """All charts of a page: how methods look; means and intervals by metric; curves; samples; paths with fields."""
     keys = list(dict.fromkeys(key for each in shown for key in swept(each.rows)))
-    drawn = [part for each in shown for part in (each, *each.cells) if part.samples or part.paths]
+    drawn = [part for each in shown for part in (each, *each.cells) if part.is_drawn or part.paths]
     named = [name for each in shown for name in methods(each.rows)]
     named += [name for each in drawn for name in (*each.samples, *each.paths) if name != "t"]
     numbers = [(each, *one) for each in shown for one in _grouped(each.rows, keys)]
@@ -45,7 +45,7 @@ def data(shown: Sequence[Shown]) -> Data:
         "keys": [[name, _values(shown, key)] for name, key in zip(short(keys), keys, strict=True)],
         "metrics": _metrics(numbers),
         "curves": _curves(numbers, by_ratio=not any(key.startswith("schedule") for key in keys)),
-        "clouds": [_cloud(part, max(50, POINTS // len(drawn))) for part in drawn if part.samples],
+        "clouds": [_cloud(part, max(50, POINTS // len(drawn))) for part in drawn if part.is_drawn],
         "walks": [_walk(part, max(6, STATES // len(drawn))) for part in drawn if part.paths],
     }
 

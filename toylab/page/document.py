@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -127,8 +128,16 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["code"] = _code
     made.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
     return made
+
+
+def _code(text: str) -> Any:
+    """HTML of a docstring's words."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _fitting(shown: Sequence[Shown], room: int) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class Shown:
         """samples.npz, as (seeds, n, d)."""
         return {name: x for name, x in self._arrays("samples.npz") if _is(x, 3)}
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether samples are points in the plane, or of a cut through more dimensions; pixels are neither."""
+        return bool(self.samples) and ("axes" in self.fields or all(x.shape[2] <= 2 for x in self.samples.values()))
+
     @cached_property
     def fields(self) -> Arrays:
         """fields.npz."""
