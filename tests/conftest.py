@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -122,12 +123,13 @@ def toylab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     return call
 
 
-def free_port() -> int:
-    """One that nobody on this machine listens to."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[str]:
+    """So many that nobody on this machine listens to."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [str(each.getsockname()[1]) for each in found]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not all(shutil.which(name, path=search) for name in ("munged", "slurmctld", "slurmd", "sbatch")):
         pytest.skip("there is no Slurm: apt-get install slurm-wlm munge")
     folder, script = tmp_path_factory.mktemp("slurm"), Path(__file__).with_name("slurm.sh")
-    ports = {"SLURMCTLD_PORT": str(free_port()), "SLURMD_PORT": str(free_port())}  # others may run beside it
+    ports = dict(zip(("SLURMCTLD_PORT", "SLURMD_PORT"), free_ports(2), strict=True))  # others may run beside it
     try:
         subprocess.run([script, "start", folder], check=True, env=os.environ | ports)
         yield str(folder / "slurm.conf")

@@ -196,6 +196,9 @@ def test_pixels_are_no_points_of_a_plane(tmp_path: Path):
     run.write_arrays("samples.npz", {name: np.zeros((3, 9, 16), "f4") for name in VALUES})
     (shown,) = page.read([run.path])
     assert charts.data([shown])["clouds"] == []
+    run.write_arrays("fields.npz", {"axes": np.eye(2, 16), "origin": np.zeros(16)})  # a cut is a plane
+    (shown,) = page.read([run.path])
+    assert len(charts.data([shown])["clouds"]) == 1
 
 
 def test_words_of_code_look_like_it(text: str):

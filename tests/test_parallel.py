@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import free_port
+from tests.conftest import free_ports
 from toylab.launch import configure, prepare
 
 SCRIPT = Path(__file__).with_name("together.py")
@@ -93,7 +93,9 @@ def by_itself(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.mark.slow
 def test_torchrun_starts_a_run_as_well(by_itself: bytes, tmp_path: Path):
     assert results(TOGETHER, tmp_path) == by_itself
-    wrong = subprocess.run([*TOGETHER, *RUN, "--devices", "3"], capture_output=True, text=True, cwd=tmp_path)
+    wrong = subprocess.run(
+        [*TOGETHER, *RUN, "--devices", "3"], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
     assert wrong.returncode
     assert "--devices: 2 processes were started on this machine, not 3" in wrong.stderr
     assert len(list(tmp_path.iterdir())) == 1
@@ -102,11 +104,14 @@ def test_torchrun_starts_a_run_as_well(by_itself: bytes, tmp_path: Path):
 @pytest.mark.slow
 def test_torchrun_does_on_two_machines(by_itself: bytes, tmp_path: Path):
     """Both of them this one."""
-    where = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    where = ["--master-addr", "127.0.0.1", "--master-port", *free_ports(1)]
     both = [[*TOGETHER[:3], "--nnodes", "2", "--nproc-per-node", "1", *where, "--node-rank", r] for r in ("0", "1")]
-    with subprocess.Popen([*both[1], *RUN, "--out", tmp_path], stdout=subprocess.PIPE) as other:
-        assert results(both[0], tmp_path) == by_itself
-        assert other.wait(60) == 0
+    with subprocess.Popen([*both[1], *RUN, "--out", tmp_path], stdout=subprocess.DEVNULL) as other:
+        try:
+            assert results(both[0], tmp_path) == by_itself
+            assert other.wait(60) == 0
+        finally:
+            other.kill()
 
 
 @pytest.mark.slow
@@ -115,6 +120,8 @@ def test_so_does_slurm(real_slurm: str, by_itself: bytes, tmp_path: Path, monkey
     monkeypatch.setenv("SLURM_CONF", real_slurm)
     assert results(["srun", "--ntasks-per-node=2", sys.executable], tmp_path / "tasks") == by_itself
     assert results(["srun", "--ntasks=1", sys.executable], tmp_path / "task", "--devices", "2") == by_itself
+    allocated = ["salloc", "--ntasks-per-node=2"]  # whose jobs are called interactive
+    assert results([*allocated, "srun", sys.executable], tmp_path / "allocated") == by_itself
     script, out = tmp_path / "script", tmp_path / "alone"
     script.write_text(f"#!/bin/sh\n{shlex.join([sys.executable, *RUN, '--out', str(out)])}\n")
     subprocess.run(["sbatch", "--wait", "--ntasks-per-node=2", f"--output={tmp_path}/log", script], check=True)

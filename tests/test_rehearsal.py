@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
+from toylab import launch
 from toylab.cli import printing
+from toylab.errors import BadInput
 from toylab.experiments import rehearsal
-from toylab.experiments.rehearsal import Part, Rehearsal, expected, makespan, rehearse
+from toylab.experiments.rehearsal import Part, Rehearsal, expected, makespan, rehearse, shape
 from toylab.launch import configure
 
 CPU = torch.device("cpu")
@@ -55,6 +58,42 @@ def test_what_cells_share_is_trained_once(name: str, shared: bool):
     settings: Any = configure(name, "smoke", changes=[SMALL], methods=["ddpm"]).settings
     assert len(settings.cells) > 1
     assert [part.times for part in rehearse(settings, CPU).parts] == [8 if shared else 8 * len(settings.cells)]
+
+
+def test_cells_whose_steps_cost_something_else_are_tried_as_well(monkeypatch: pytest.MonkeyPatch):
+    found, timed = [], rehearsal._timed
+
+    def seen(lab, at_once):
+        found.append(lab.clean.dim)
+        return timed(lab, at_once)
+
+    monkeypatch.setattr(rehearsal, "_timed", seen)
+    grid = {"grid": {"law.dim": [3, 300], "contamination.std": [0.1, 0.2]}}
+    settings: Any = configure("dimension-sweep", "smoke", changes=[SMALL, grid], methods=["ddpm"]).settings
+    (part,) = rehearse(settings, CPU).parts
+    assert (found, part.times) == ([3, 300], 8 * 4)
+
+
+def test_a_shape_is_what_a_step_costs():
+    """Of laws, data and objectives whole numbers, but no fractions."""
+    config = configure("lab", "smoke").config
+    other = {"law": config["law"] | {"std": 0.7}, "contamination": {"name": "inlier-noise"}}
+    assert shape(config | other) == shape(config)
+    for key, value in {"law": {"name": "sphere", "dim": 9}, "data": {"name": "a"}, "objective": {"name": "b"}}.items():
+        assert shape(config | {key: value}) != shape(config)
+    one, both = ["ddpm"], ["ddpm", "robust-ran"]
+    assert shape(configure("gmm-outliers", "smoke", methods=both).config) != shape(
+        configure("gmm-outliers", "smoke", methods=one).config
+    )
+
+
+def test_what_fails_has_no_estimate_and_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch):
+    configured = configure("lab", "smoke")
+    monkeypatch.setattr(launch, "rehearse", Mock(side_effect=ValueError("the loss ran away")))
+    assert launch.estimate(configured, CPU) is None
+    monkeypatch.setattr(launch, "rehearse", Mock(side_effect=BadInput("no such file")))
+    with pytest.raises(BadInput):
+        launch.estimate(configured, CPU)
 
 
 def test_only_runs_of_which_it_is_a_small_part_are_tried(monkeypatch: pytest.MonkeyPatch):

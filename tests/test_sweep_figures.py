@@ -44,6 +44,13 @@ def curves(ax: Axes) -> dict[str, dict[float, float]]:
     }
 
 
+def test_what_lies_on_the_subspace_takes_no_place_in_a_psnr():
+    values: Values = {("a", (("dim", d),)): 20.0 + d for d in (2, 64)}
+    _, (ax,) = drawn(run_of(values | {("exact-clean", ()): 100.01}, "psnr"), "psnr")
+    assert set(curves(ax)) == {"a"}
+    assert ax.get_ylabel() == "PSNR against the subspace, dB"
+
+
 def test_over_one_number_a_curve_a_method_with_its_band():
     values: Values = {("a", (("dim", d),)): 1 / d for d in (2, 64, 8)}
     values |= {("ddpm", ()): 0.4, ("exact-clean", ()): 0.0, ("clean-samples", ()): 0.1, ("optimum-a", ()): 0.3}

@@ -192,8 +192,9 @@ def test_compiled_trains_as_eager(objective):
 
 @pytest.mark.parametrize(("compiled", "wrong"), [(1.04, 0), (0.0, 1), (float("nan"), 1)])
 def test_a_compiler_that_computes_another_gradient_is_refused(compiled: float, wrong: int):
-    """The second parameter's; the first is rounding."""
-    found = iter([[torch.tensor([1e-9]), torch.tensor([g, g])] for g in (compiled, 1.0)])
+    """The second parameter's; the first is rounding, and of the second member there is none."""
+    nan = float("nan")
+    found = iter([[torch.tensor([[g * 1e-9], [nan]]), torch.tensor([[f], [1.0]])] for f, g in ((compiled, -1), (1, 1))])
     expected = pytest.raises(Unable, match=f"{wrong} of 2 parameters; leave it off") if wrong else nullcontext()
     with expected:
         compiling.check(lambda: next(found))

@@ -17,7 +17,7 @@ import torch
 
 from toylab import figures, index, outside, parallel, runs
 from toylab.configuration import read
-from toylab.errors import BadInput, unknown
+from toylab.errors import BadInput, ToylabError, unknown
 from toylab.experiments.experiment import Experiment, Progress, RunSettings
 from toylab.experiments.models import Models
 from toylab.experiments.rehearsal import rehearse
@@ -151,12 +151,18 @@ def finished(configured: Configured, device: str = "auto", root: Path = Path("ru
 
 
 def estimate(configured: Configured, device: torch.device) -> float | None:
-    """Seconds of a run without a compiler, from a few of its steps; None where settings do not tell its work."""
+    """Seconds of a run without a compiler, from a few of its steps; None where settings do not tell its work, and where
+    it fails, which is for the run itself to say."""
     study, work = configured.settings, configured.experiment.work
     if work is None or not isinstance(study, Models):
         return None
     training = study.training.model_copy(update={"compile": "off"})
-    return rehearse(study.model_copy(update={"training": training}), device, work).seconds
+    try:
+        return rehearse(study.model_copy(update={"training": training}), device, work).seconds
+    except ToylabError:
+        raise
+    except Exception:
+        return None
 
 
 def device_of(name: str) -> torch.device:

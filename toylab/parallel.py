@@ -133,8 +133,13 @@ def started() -> int | None:
     """How many processes of each machine torchrun or Slurm has started, this one among them; None where neither has."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["LOCAL_WORLD_SIZE"])
-    tasks = int(os.environ.get("SLURM_NTASKS", 1)) if "SLURM_STEP_ID" in os.environ else 1  # not by sbatch, but srun
-    return int(os.environ.get("SLURM_NTASKS_PER_NODE", tasks)) if tasks > 1 else None
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))  # of a step, which is srun's: sbatch and salloc start one
+    return tasks // _nodes() if tasks > 1 else None
+
+
+def _nodes() -> int:
+    """How many machines torchrun or Slurm has started processes on."""
+    return int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_STEP_NUM_NODES") or 1)
 
 
 def join(devices: int, strategy: str, device: torch.device) -> Company:
@@ -151,14 +156,18 @@ def join(devices: int, strategy: str, device: torch.device) -> Company:
     try:
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
     except ImportError:
         raise BadInput(needs("training on several devices", "lightning-fabric", "gpu")) from None
-    ours = None if started() else LightningEnvironment()  # which starts the others, also in a Slurm job of one task
-    nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1) if started() else 1
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    kind = TorchElasticEnvironment if by_torchrun else SLURMEnvironment if started() else LightningEnvironment
+    nodes = _nodes() if started() else 1  # by ourselves others are started here alone, also in a Slurm job of one task
     try:
-        fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, plugins=ours)
+        fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, plugins=kind())
         fabric.launch()
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
         raise BadInput(f"cannot use {devices} devices: {one_line(error)}") from None
     _here = Several(fabric)
     return _here

@@ -133,7 +133,7 @@ class Trainer:
 
     def __iter__(self) -> Iterator[Step]:
         """Train from the present step to the last, yielding after each. Raises Unable where the compiler is wrong."""
-        if self.settings.compile != "off":
+        if self.settings.compile != "off" and self.step < self.settings.steps:
             compiling.check(self._gradient)
         while self.step < self.settings.steps:
             if self.settings.compile == "reduce-overhead":
@@ -158,7 +158,7 @@ class Trainer:
         for key, generators in self._generators.items():
             for generator, state in zip(generators, states[key], strict=True):
                 generator.set_state(state)
-        return [p.grad.clone() for p in self._parameters if p.grad is not None]
+        return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self._parameters]
 
     def _backward(self, part: int, batch: Batch) -> Tensor:
         """Add a part's share of the gradient; returns its loss."""

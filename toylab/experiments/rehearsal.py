@@ -6,12 +6,13 @@ sampling and measuring, in units of an evaluation of the network in training (`E
 """
 
 import heapq
+import json
 import resource
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -84,29 +85,46 @@ def workshop(models: Models, device: torch.device) -> Workshop:
 
 
 def rehearse(settings: Models, device: torch.device, work: Work | None = None) -> Rehearsal:
-    """Time a few steps of every training. Those of a sweep are taken for those of its first cell, each done once.
+    """Time a few steps of every training, of a sweep in each `shape` of its cells; what cells share is done once.
 
     Raises BadInput where what the settings name is not there.
     """
-    studies = _studies(settings)
-    lab, todo = workshop(studies[0], device), studies[0].trainings
-    at_once, threads = workers(lab, len(todo)), torch.get_num_threads()
-    _ = lab.data_std  # drawn before the trainings share it
-    *_, found = side_by_side([partial(_tried, lab, training) for training in todo.values()], at_once, threading.Event())
-    tried = dict(zip(todo, found, strict=True))
-    steps, seconds = Counter[str](), 0.0
-    for new in _new(studies):
+    studies, tries = _studies(settings), dict[str, dict[str, _Tried]]()
+    todo, threads = studies[0].trainings, torch.get_num_threads()
+    steps, spent, seconds, size, at_once = Counter[str](), Counter[str](), 0.0, 0, 1
+    for study, new in zip(studies, _new(studies), strict=True):
+        if (of := shape(study.model_dump(mode="json"))) not in tries:
+            lab = workshop(study, device)
+            at_once = workers(lab, len(todo))
+            tries[of] = _timed(lab, at_once)
+        took = {name: n * tries[of][name].seconds for name, n in new.items()}
         steps.update(new)
-        seconds += makespan([n * tried[name].seconds for name, n in new.items()], at_once)
-    parts = [Part(f"{name}: training", steps[name], tried[name].seconds) for name in todo]
+        spent.update(took)
+        seconds += makespan(took.values(), at_once)
+        size += sum(one.size for one in tries[of].values())
+    parts = [Part(f"{name}: training", steps[name], spent[name] / steps[name]) for name in todo]
     if work is not None:
         after = work(settings) - sum(Effort(study).training for study in studies)
         units = sum(steps[name] * training.method.build().evaluations for name, training in todo.items())
         parts.append(Part("sampling and measuring", after, 3600 * sum(part.hours for part in parts) / units))
         seconds += 3600 * parts[-1].hours / at_once
-    size = len(studies) * sum(one.size for one in tried.values())
     memory, disk = most_memory(device), (1 + _STATES) * size
     return Rehearsal(parts, at_once, max(1, threads // at_once), seconds, memory, disk, work is not None)
+
+
+def shape(config: Mapping[str, Any]) -> str:
+    """All that decides what a step of its trainings costs; of laws and data whole numbers and names do."""
+    counted = {key: _counts(config.get(key)) for key in ("law", "data", "objective")}
+    own = {key: config.get(key) for key in ("network", "parametrization", "seeds")}
+    methods = [method["name"] for method in config.get("methods", {}).values()]
+    return json.dumps([counted, own, config.get("training", {}).get("batch"), methods], sort_keys=True)
+
+
+def _counts(value: object) -> object:
+    """Without what is a fraction."""
+    if isinstance(value, Mapping):
+        return {key: _counts(part) for key, part in value.items()}
+    return None if isinstance(value, float) else value
 
 
 def expected(settings: RunSettings, device: torch.device, work: Work | None) -> Rehearsal | None:
@@ -145,6 +163,14 @@ def _new(studies: Sequence[Models]) -> Iterable[dict[str, int]]:
         keys = {name: training_key(study, name) for name in study.trainings}
         yield {name: study.trainings[name].steps for name, key in keys.items() if key not in done}
         done |= {*keys.values()}
+
+
+def _timed(lab: Workshop, at_once: int) -> dict[str, _Tried]:
+    """Every training of these settings, as many side by side as in a run."""
+    todo = lab.models.trainings
+    _ = lab.data_std  # drawn before the trainings share it
+    *_, found = side_by_side([partial(_tried, lab, training) for training in todo.values()], at_once, threading.Event())
+    return dict(zip(todo, found, strict=True))
 
 
 def _tried(lab: Workshop, training: Course) -> _Tried:

@@ -153,8 +153,8 @@ def _place(point: Sequence[float | None]) -> float:
 
 
 def _cloud(shown: Shown, most: int) -> Data:
-    """Samples of the first seed, in the coordinates that are drawn or their first two, and the clean density."""
-    stored = {name: projected(x[0], shown.fields)[:, :2] for name, x in without_twins(shown.samples).items()}
+    """Samples of the first seed, in the coordinates that are drawn, and the clean density."""
+    stored = {name: projected(x[0], shown.fields) for name, x in without_twins(shown.samples).items()}
     exact = stored.get("clean-samples", next(iter(stored.values())))
     reach = float(np.nanmax(np.abs(np.where(np.isfinite(exact), exact, np.nan)))) * 1.3
     kept = {name: x[:: -(-len(x) // most)] for name, x in stored.items()}

@@ -1,6 +1,5 @@
 """Carrying out the cells of a plan, from where they are to their end."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from toylab import launch
+from toylab.experiments.rehearsal import shape
 from toylab.sweeping.engines import Engine
 from toylab.sweeping.folder import Standing, State, SweepFolder
 from toylab.sweeping.job import is_held
@@ -87,17 +87,9 @@ def estimates(cells: Sequence[Cell], device: torch.device, threads: int) -> list
     torch.set_num_threads(threads)
     try:
         for cell in cells:
-            if (shape := _shape(cell)) not in units:
+            if (kind := shape(cell.configured.config)) not in units:
                 seconds = launch.estimate(cell.configured, device)
-                units[shape] = None if seconds is None else seconds / cell.work
+                units[kind] = None if seconds is None else seconds / cell.work
     finally:
         torch.set_num_threads(before)
-    return [None if (unit := units[_shape(cell)]) is None else unit * cell.work for cell in cells]
-
-
-def _shape(cell: Cell) -> str:
-    """All that decides what a step of its training costs, and how many trainings run side by side."""
-    config = cell.configured.config
-    own = {key: config.get(key) for key in ("law", "network", "parametrization", "seeds")}
-    methods = [method["name"] for method in config.get("methods", {}).values()]
-    return json.dumps([own, config.get("training", {}).get("batch"), methods], sort_keys=True)
+    return [None if (unit := units[shape(cell.configured.config)]) is None else unit * cell.work for cell in cells]
