@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -587,9 +588,12 @@ def test_the_table_of_costs_is_that_of_the_committed_rows():
 
 
 def started(*arguments: object) -> subprocess.Popen[str]:
-    """`toylab` in a process of its own."""
+    """`toylab` in a process of its own, which can be interrupted though the tests be run in the background."""
     command = [sys.executable, "-m", "toylab", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def finished_in(out: Path) -> list[Path]:
@@ -608,7 +612,7 @@ def alone(out: Path, cell: Path) -> bytes:
 def file(tmp_path: Path) -> Iterator[Path]:
     """A sweep of two trainings that take a while; what still runs after the test is stopped."""
     path = tmp_path / "sweep.toml"
-    path.write_text(SEEDS.replace("steps = 20", "steps = 3000"), encoding="utf-8")
+    path.write_text(SEEDS.replace("steps = 20", "steps = 1600"), encoding="utf-8")
     yield path
     for lock in tmp_path.rglob("jobs/*.lock"):
         if is_held(lock):
