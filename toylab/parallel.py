@@ -5,6 +5,7 @@ parts r, r + W, ... So W processes take the same step as one that goes through a
 process writes; the others train with it and do nothing else.
 """
 
+import atexit
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -169,5 +170,12 @@ def join(devices: int, strategy: str, device: torch.device) -> Company:
         fabric.launch()
     except (RuntimeError, ValueError, MisconfigurationException) as error:
         raise BadInput(f"cannot use {devices} devices: {one_line(error)}") from None
+    atexit.register(_leave)
     _here = Several(fabric)
     return _here
+
+
+def _leave() -> None:
+    """Whatever ends this process: one that ends as part of a group may be aborted by its threads."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
