@@ -1,7 +1,8 @@
 """The loop: members, EMA, clipping, checkpoints."""
 
 import copy
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -195,9 +196,53 @@ def test_a_compiler_that_computes_another_gradient_is_refused(compiled: float, w
     """The second parameter's; the first is rounding, and of the second member there is none."""
     nan = float("nan")
     found = iter([[torch.tensor([[g * 1e-9], [nan]]), torch.tensor([[f], [1.0]])] for f, g in ((compiled, -1), (1, 1))])
-    expected = pytest.raises(Unable, match=f"{wrong} of 2 parameters; leave it off") if wrong else nullcontext()
+    expected = pytest.raises(Unable, match=f" {wrong} of 2 are other ones") if wrong else nullcontext()
     with expected:
         compiling.check(lambda: next(found))
+
+
+PLANS = [
+    (Plan(), [0]), (Plan(start=0.5), [0, 6]), (Plan(start=0.5, ramp=0.1), [0, 7]), (Plan(every=3), [0, 1]),
+    (Plan(start=0.5, every=4), [0, 8]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plan", "steps"), PLANS)
+def test_every_kind_of_step_is_held_against_the_network_itself(plan: Plan, steps: list[int], monkeypatch):
+    """The first of each, also of those in which a penalty begins; and the training is as if nothing had been."""
+    check, checked = compiling.check, list[int]()
+    monkeypatch.setattr(MLP, "compile", lambda self, mode: None)
+    monkeypatch.setattr(compiling, "check", lambda gradient: (checked.append(t.step), check(gradient)))
+    t = trainer(settings=Training(steps=12, batch=32, compile="default"), objective=robust_ran(plan=plan))
+    found = run(t).ema.state_dict()
+    assert checked == steps
+    for key, value in run(trainer(objective=robust_ran(plan=plan))).ema.state_dict().items():
+        assert torch.equal(value, found[key]), key
+
+
+@pytest.mark.parametrize("plan", [Plan(start=0.5), Plan(every=2)])
+def test_a_compiler_that_is_wrong_of_a_penalty_alone_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch):
+    """In the step in which it begins: three times the gradient, and the same loss, at batches of other sizes."""
+    stance, forward, eager = torch.compiler.set_stance, MLP.forward, [False]
+
+    @contextmanager
+    def set_stance(which: str) -> Iterator[None]:
+        eager[0] = True
+        with stance(which):
+            yield
+        eager[0] = False
+
+    def wrong(self: MLP, x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        out = forward(self, x, level)
+        return out if eager[0] or x.shape[1] == 32 else 3 * out - 2 * out.detach()
+
+    monkeypatch.setattr(MLP, "compile", lambda self, mode: None)
+    monkeypatch.setattr(MLP, "forward", wrong)
+    monkeypatch.setattr(torch.compiler, "set_stance", set_stance)
+    t = trainer(settings=Training(steps=12, batch=32, compile="default"), objective=robust_ran(1.0, plan=plan))
+    with pytest.raises(Unable, match="are other ones; leave it off"):
+        run(t)
+    assert t.step == 12 * plan.start
 
 
 def test_uniform_times_are_independent_and_uniform():

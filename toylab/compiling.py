@@ -18,8 +18,8 @@ _FLOOR = 1e-3
 
 
 def check(gradient: Callable[[], Sequence[Tensor]]) -> None:
-    """gradient: the same one at every call, for each parameter that of all members (M, ...). Raises Unable where
-    compiled it is another, of a member that has one: not of one that diverged."""
+    """gradient: the same ones at every call, each of a parameter of all members (M, ...). Raises Unable where compiled
+    one is another, of a member that has one: not of one that diverged."""
     compiled = gradient()
     with torch.compiler.set_stance("force_eager"):
         own = gradient()
@@ -29,8 +29,8 @@ def check(gradient: Callable[[], Sequence[Tensor]]) -> None:
     if wrong := int((~agree).any(1).sum()):
         where = f"torch {torch.__version__} on {own[0].device.type}"
         raise Unable(
-            f"training.compile: {where} compiles this network to one with other gradients of {wrong} of {len(own)}"
-            " parameters; leave it off"
+            f"training.compile: {where} compiles this network to one of whose gradients {wrong} of {len(own)} are other"
+            " ones; leave it off"
         )
 
 

@@ -5,7 +5,8 @@ noise and can be compared in pairs, and a member's draws do not depend on how ma
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -40,6 +41,17 @@ def replays(generators: Generators, count: int) -> list[Callable[[], Generators]
         return [partial(_seeded, seeds, devices) for seeds in zip(*of_members, strict=True)]
     device = torch.device("cpu") if generators is None else generators.device
     return [lambda seed=seed: _seeded([seed], [device])[0] for seed in _seeds(generators, count)]  # type: ignore[misc]
+
+
+@contextmanager
+def unmoved(generators: Iterable[torch.Generator]) -> Iterator[None]:
+    """What is drawn from them in here is drawn again after it."""
+    states = [(generator, generator.get_state()) for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            generator.set_state(state)
 
 
 def _seeds(generator: torch.Generator | None, count: int) -> list[int]:

@@ -8,8 +8,9 @@ gradient or weights are not finite any more, leaves the others as they are.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
@@ -107,6 +108,7 @@ class Trainer:
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
         self._lasting: Callable[..., Tensor | None] | None = getattr(objective, "lasting", None)
+        self._acts: Callable[[Batch], Hashable] = getattr(objective, "acts", lambda batch: None)
         self._lent: list[Tensor] = []  # the gradients of its last loss
         self._told: list[Labelled] | None = None
         if getattr(objective, "oracle", None) == "labelled":
@@ -132,14 +134,16 @@ class Trainer:
         self._optimizer = torch.optim.Adam(self._parameters, lr=self._lr, betas=settings.betas, fused=True)
 
     def __iter__(self) -> Iterator[Step]:
-        """Train from the present step to the last, yielding after each. Raises Unable where the compiler is wrong."""
-        if self.settings.compile != "off" and self.step < self.settings.steps:
-            compiling.check(self._gradient)
+        """Train from the present step to the last, yielding after each. Raises Unable where a compiler is wrong."""
+        checked = set[Hashable]()
         while self.step < self.settings.steps:
+            batches = [self._batch(part) for part in self._parts]
+            if self.settings.compile != "off" and (kind := self._acts(batches[0])) not in checked:
+                compiling.check(partial(self._gradient, batches))
+                checked.add(kind)
             if self.settings.compile == "reduce-overhead":
                 torch.compiler.cudagraph_mark_step_begin()
             self._optimizer.zero_grad()
-            batches = [self._batch(part) for part in self._parts]
             loss = torch.stack([self._backward(*given) for given in zip(self._parts, batches, strict=True)]).mean(0)
             self._lend(batches)
             norm = self._clip()
@@ -149,16 +153,14 @@ class Trainer:
             self.step += 1
             yield Step(self.step, loss)
 
-    def _gradient(self) -> list[Tensor]:
-        """That of the coming step, of which nothing is done yet."""
-        states = {key: [one.get_state() for one in generators] for key, generators in self._generators.items()}
-        self._optimizer.zero_grad()
-        for part in self._parts:
-            self._backward(part, self._batch(part))
-        for key, generators in self._generators.items():
-            for generator, state in zip(generators, states[key], strict=True):
-                generator.set_state(state)
-        return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self._parameters]
+    def _gradient(self, batches: Sequence[Batch]) -> list[Tensor]:
+        """That of this step, of which nothing is done yet, and that of a lasting part."""
+        with randomness.unmoved(one for part in self._parts for one in self._generators["perturbation", part]):
+            self._optimizer.zero_grad()
+            for part, batch in zip(self._parts, batches, strict=True):
+                self._backward(part, batch)
+            lasting = self._lasting_gradient(batches)
+        return [*(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self._parameters), *lasting]
 
     def _backward(self, part: int, batch: Batch) -> Tensor:
         """Add a part's share of the gradient; returns its loss."""
@@ -202,19 +204,21 @@ class Trainer:
 
     def _lend(self, batches: Sequence[Batch]) -> None:
         """Add the gradient of the objective's lasting part, computed in this step or an earlier one."""
-        if self._lasting is None:
-            return
-        found = []
-        for part, batch in zip(self._parts, batches, strict=True):
-            loss = self._lasting(self.denoiser, batch, self._generators["perturbation", part])
-            if loss is not None:
-                found.append(torch.autograd.grad(loss.sum() / len(self._parts), self._parameters))
-        if found:  # in new memory: CUDA graphs write into theirs again
-            self._lent = self.company.mean([torch.stack(parts).sum(0) for parts in zip(*found, strict=True)])
+        if found := self._lasting_gradient(batches):
+            self._lent = found
         if self._lent:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             for gradient, lent in zip(gradients, self._lent, strict=True):
                 gradient.add_(lent)
+
+    def _lasting_gradient(self, batches: Sequence[Batch]) -> list[Tensor]:
+        """In new memory, since CUDA graphs write into theirs again; empty where it is not computed in this step."""
+        found = []
+        for part, batch in zip(self._parts, batches, strict=True):
+            loss = self._lasting and self._lasting(self.denoiser, batch, self._generators["perturbation", part])
+            if loss is not None:
+                found.append(torch.autograd.grad(loss.sum() / len(self._parts), self._parameters))
+        return self.company.mean([torch.stack(parts).sum(0) for parts in zip(*found, strict=True)])
 
     def _clip(self) -> Tensor:
         """Clip the gradient of each member; returns the norms (M,) that they had."""
@@ -257,24 +261,20 @@ class Trainer:
         """All that the rest of the training depends on, as named tensors: the same whatever the number of processes,
         which all have to ask for it."""
         state = {"step": torch.tensor(self.step), "sound": self._sound}
-        for name, tensor in self.denoiser.state_dict().items():
-            state[f"raw.{name}"] = tensor
-        for name, tensor in self.ema.state_dict().items():
-            state[f"ema.{name}"] = tensor
+        state |= {f"raw.{name}": tensor for name, tensor in self.denoiser.state_dict().items()}
+        state |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
         for index, moments in self._optimizer.state_dict()["state"].items():
             for name, tensor in moments.items():
                 state[f"adam.{index}.{name}"] = tensor
-        for index, gradient in enumerate(self._lent):
-            state[f"lent.{index}"] = gradient
+        state |= {f"lent.{index}": gradient for index, gradient in enumerate(self._lent)}
         own = {
-            f"rng.{purpose}.{part // self.company.size}.{member}": generator.get_state()
+            (purpose, part // self.company.size, member): generator.get_state()
             for (purpose, part), generators in self._generators.items()
             for member, generator in enumerate(generators)
         }
-        for name, tensor in own.items():
-            _, purpose, turn, member = name.split(".")
+        for (purpose, turn, member), tensor in own.items():
             for rank, of_rank in enumerate(self.company.gathered(tensor)):
-                state[f"rng.{purpose}.{int(turn) * self.company.size + rank}.{member}"] = of_rank
+                state[f"rng.{purpose}.{turn * self.company.size + rank}.{member}"] = of_rank
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
