@@ -1,5 +1,6 @@
 """Shared fixtures: seeded generators, and laws to run contracts over."""
 
+import faulthandler
 import os
 import shutil
 import socket
@@ -104,6 +105,14 @@ def law(request: pytest.FixtureRequest) -> Distribution:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs leave out their figures, which take several times as long as a tiny run and have tests of their own."""
     monkeypatch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
+
+
+@pytest.fixture
+def never_waiting() -> Iterator[None]:
+    """Whoever opens a pipe waits for its other end: after half a minute the process ends."""
+    faulthandler.dump_traceback_later(30, exit=True, file=sys.__stderr__)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from toylab import files, index
-from toylab.entries import Entry
+from tests.tiny import offered
+from toylab import files
 from toylab.experiments import trainings
 from toylab.launch import configure, prepare
 from toylab.runs import Run
@@ -32,9 +32,7 @@ LONGEST = 300
 
 def carried_out(root: Path, steps: int, every: float = 1.0) -> Path:
     """The tiny run of so many steps, without figures, with a checkpoint every so many seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
-        patch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
+    with offered() as patch:
         patch.setattr(trainings, "CHECKPOINT_SECONDS", every)
         patch.setattr(trainings, "POLL_SECONDS", 0.01)
         launched = prepare(configure("tiny", changes=[{"training": {"steps": steps}}]), "cpu", root)

@@ -15,12 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 import torch
 
+from tests.tiny import offered
 from toylab import index
 from toylab.distributions import Distribution
-from toylab.entries import Entry
 from toylab.experiments import trainings
 from toylab.launch import configure, prepare
 
@@ -33,9 +32,7 @@ def peak() -> int:
 def run(experiment: str, changes: Mapping[str, Any], part: str = "") -> dict[str, int]:
     """One of tests/tiny.py with these settings, the part of it that is called so, and how many rows it found."""
     early = end = 0
-    with TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry(f"tests.tiny:{experiment}", "tiny")})
-        patch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
+    with TemporaryDirectory() as root, offered(experiment) as patch:
         patch.setattr(trainings, "CHECKPOINT_SECONDS", 1.0)
         launched = prepare(configure("tiny", "smoke", changes=[changes]), "cpu", Path(root))
         for progress in launched.carry_out():

@@ -1,6 +1,7 @@
 """Numbers that are not finite: one member that diverges is named, and no mean passes over it."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 import torch
 
 from tests.test_training import run, trainer
-from toylab import index, randomness
+from tests.tiny import offered
+from toylab import randomness
 from toylab.checkpoints import Checkpoints
 from toylab.claims.measure import Measure, Missing
 from toylab.data import Finite
 from toylab.denoisers import Learned
 from toylab.distributions.images import digits
-from toylab.entries import Entry
 from toylab.errors import BadInput
 from toylab.index import OBJECTIVES
 from toylab.launch import configure, prepare
@@ -91,8 +92,9 @@ def test_weights_that_are_not_finite_in_the_last_step_are_found():
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, undrawn: None) -> None:
-    monkeypatch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
+def tiny() -> Iterator[None]:
+    with offered():
+        yield
 
 
 def carried_out(root: Path) -> Run:

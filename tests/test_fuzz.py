@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.tiny import finished
 from toylab import cli, configuration, index, launch
 from toylab.configuration import layers
 from toylab.configuration.choices import Law
-from toylab.entries import Entry
 from toylab.errors import BadInput
 from toylab.suite import records
 from toylab.sweeping import plan as planning
@@ -186,13 +186,9 @@ SWEEPS = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, its checksums forgotten, as a stranger may send it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
-        patch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
-        launched = launch.prepare(launch.configure("tiny"), "cpu", tmp_path_factory.mktemp("runs"))
-        list(launched.carry_out())
-    (launched.folder.path / "finished.json").write_text('{"date": "2000-01-01", "version": "0"}')
-    return launched.folder.path
+    folder = finished(tmp_path_factory.mktemp("runs"))
+    (folder / "finished.json").write_text('{"date": "2000-01-01", "version": "0"}')
+    return folder
 
 
 FILES = ("config.json", "environment.json", "results.csv", "finished.json", "timings.csv", "weights/ddpm.safetensors")

@@ -3,31 +3,26 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from toylab import index
-from toylab.entries import Entry
-from toylab.launch import configure, prepare
+from tests import tiny
 from toylab.reproduction import compare, differences
 from toylab.results import Row
 from toylab.runs import Run
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
+def offered() -> Iterator[None]:
+    with tiny.offered():
+        yield
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
-        launched = prepare(configure("tiny"), "cpu", tmp_path_factory.mktemp("runs"))
-        list(launched.carry_out())
-    return launched.folder.path
+    return tiny.finished(tmp_path_factory.mktemp("runs"))
 
 
 def altered(run: Path, to: Path, change: Callable[[Row], None]) -> Path:

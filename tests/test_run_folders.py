@@ -6,14 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from toylab import files, index, launch, runs
+from tests.tiny import finished, offered
+from toylab import files, launch, runs
 from toylab.checksums import Checksums, Damaged
-from toylab.entries import Entry
 from toylab.errors import BadInput, Unable
 from toylab.runs import Run
 
@@ -21,19 +21,15 @@ RUN = ("run", "tiny", "--device", "cpu", "--out")
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch, undrawn: None) -> None:
-    monkeypatch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
+def tiny() -> Iterator[None]:
+    with offered():
+        yield
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
-        patch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
-        launched = prepared(tmp_path_factory.mktemp("runs"))
-        list(launched.carry_out())
-    return launched.folder.path
+    return finished(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture
@@ -292,6 +288,29 @@ def test_writing_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 # -- links -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["log.txt", "figures/x.png", ".lock"])
+def test_nor_is_one_with_a_pipe(name: str, toylab, run: Path, never_waiting):
+    """Who opens it for writing waits for its other end."""
+    (run / "finished.json").unlink()
+    (run / name).unlink(missing_ok=True)
+    (run / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(run / name)
+    code, _, err = toylab(*RUN, run.parent)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{run / name} is a pipe or a device" in err
+
+
+@pytest.mark.parametrize("odd", [os.mkfifo, lambda path: path.symlink_to(path.parents[2] / "elsewhere")])
+def test_a_folder_that_was_begun_with_an_odd_lock_is_left_alone(odd, toylab, run: Path, never_waiting):
+    shutil.rmtree(run)
+    run.mkdir()
+    odd(run / ".lock")
+    assert toylab(*RUN, run.parent)[0] == 0
+    assert [*run.iterdir()] == [run / ".lock"]
+    assert not (run.parents[1] / "elsewhere").exists()
+    assert Run(run.with_name(run.name + "-2")).is_done
 
 
 @pytest.mark.parametrize("name", ["", "weights", "log.txt", "figures/x.png"])

@@ -1,17 +1,26 @@
 """Files from strangers run no code, write nowhere else, and take no more memory or time than is allowed."""
 
 import ast
+import io
 import json
+import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
+import unicodedata
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from toylab import index, launch, runs
-from toylab.entries import Entry
+from tests.tiny import finished
+from toylab import configuration, runs
+from toylab.api import load
+from toylab.checkpoints import Checkpoints
 from toylab.errors import BadInput
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
@@ -155,15 +164,132 @@ def test_a_forged_folder_takes_no_memory(tmp_path: Path):
         run.load_tensors("weights/ddpm.safetensors")
 
 
-def test_a_run_uses_no_network(undrawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry("tests.tiny:EXPERIMENT", "tiny")})
+# -- run folders of strangers ------------------------------------------------------------------------------------
 
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def theirs(made: Path, tmp_path: Path) -> Path:
+    """A finished run as a stranger may send it: without checksums."""
+    folder = Path(shutil.copytree(made, tmp_path / "runs" / made.name))
+    (folder / "finished.json").write_text('{"date": "2000-01-01", "version": "0"}')
+    return folder
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
+@pytest.mark.parametrize("odd", [pipe, device, huge])
+@pytest.mark.parametrize(
+    "name", ["config.json", "environment.json", "results.csv", "finished.json", "timings.csv", "samples.npz"]
+)
+def test_what_is_no_file_or_has_no_end_is_not_read(odd, name: str, theirs: Path, toylab, never_waiting):
+    (theirs / name).unlink()
+    odd(theirs / name)
+    code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
+    assert (code, err.count("\n")) == (2, 1)
+    assert str(theirs) in err
+    assert any(words in err for words in ("a pipe or a device", "larger than", "it has no config.json"))
+
+
+@pytest.mark.parametrize("odd", [pipe, device, huge])
+@pytest.mark.parametrize("name", ["1.json", "1.safetensors"])
+def test_checkpoints_that_are_no_files_are_passed_over(odd, name: str, tmp_path: Path, never_waiting):
+    own = Checkpoints(runs.Run(tmp_path), "ddpm")
+    own.save({"step": torch.tensor(1)}, 1, 0.5)
+    (tmp_path / "checkpoints/ddpm" / name).unlink()
+    odd(tmp_path / "checkpoints/ddpm" / name)
+    assert own.latest() is None
+
+
+def test_arrays_that_fit_into_no_memory_are_not_unpacked(theirs: Path, toylab, monkeypatch: pytest.MonkeyPatch):
+    """More than the machine has, by what the archive says; and by what a head in it says, of less than that."""
+    np.savez_compressed(theirs / "samples.npz", ddpm=np.zeros((1, 10_000, 2)))
+    with monkeypatch.context() as patch:
+        patch.setattr("toylab.runs.folder.LARGEST", 100_000)
+        code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "samples.npz: arrays larger than 100000 bytes" in err
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1, 10**12, 2)})
+    with zipfile.ZipFile(theirs / "samples.npz", "w") as packed:
+        packed.writestr("ddpm.npy", head.getvalue() + b"\0" * 1000)
+    code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
+    assert (code, err.count("\n")) == (2, 1)
+    with pytest.raises(BadInput, match="Unable to allocate"):
+        _ = load(theirs).samples["ddpm"]
+
+
+def test_no_memory_left_is_told_in_one_line(toylab, monkeypatch: pytest.MonkeyPatch):
+    def more(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("toylab.cli.reading._load", more)
+    code, _, err = toylab("show", "runs/x")
+    assert (code, err) == (1, "error: this needs more memory than there is: MemoryError\n")
+
+
+ESCAPE = "\x1b[31m\x1b]0;title\x07\x9b1m\u202e"
+
+
+def hidden(text: str) -> list[str]:
+    """Characters that do something, and are not seen."""
+    return [one for one in text if unicodedata.category(one) in ("Cc", "Cf") and one != "\n"]
+
+
+@pytest.mark.parametrize("options", [(), ("--markdown",), ("--compare",), ("--json",), ("--charts",)])
+def test_what_strangers_write_does_nothing_to_a_terminal(options, theirs: Path, toylab):
+    text = (theirs / "results.csv").read_text()
+    (theirs / "results.csv").write_text(text.replace("robust-adv", "robust-adv" + ESCAPE))
+    made_with = json.loads((theirs / "environment.json").read_text()) | {"toylab": "1" + ESCAPE}
+    (theirs / "environment.json").write_text(json.dumps(made_with))
+    code, out, err = toylab("show", theirs, *options)
+    assert (code, err) == (0, "")
+    assert "robust-adv" in out
+    assert hidden(out) == []
+
+
+@pytest.mark.parametrize("values", [{"law": "x" + ESCAPE}, {"methods": {"x" + ESCAPE: "ddpm"}}, {"x" + ESCAPE: 1}])
+def test_nor_does_what_is_wrong_with_it(values, tmp_path: Path, toylab):
+    (tmp_path / "theirs.json").write_text(json.dumps(values))
+    code, _, err = toylab("run", "gmm-outliers", "--config", tmp_path / "theirs.json", "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert hidden(err) == []
+
+
+def test_settings_without_end_are_refused_and_pipes_are_read(toylab, tmp_path: Path):
+    """As a shell makes them of `<(command)`."""
+    code, _, err = toylab("run", "gmm-outliers", "--config", "/dev/zero", "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "/dev/zero is larger than 16777216 bytes" in err
+    end, start = os.pipe()
+    os.write(start, b'{"nfe": 7}')
+    os.close(start)
+    try:
+        assert configuration.read(Path(f"/dev/fd/{end}")) == {"nfe": 7}
+    finally:
+        os.close(end)
+
+
+def test_a_run_uses_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refused(*arguments: object) -> None:
         raise AssertionError("the network was used")
 
     for name in ("connect", "connect_ex", "sendto", "bind"):
         monkeypatch.setattr(socket.socket, name, refused)
     monkeypatch.setattr(socket, "getaddrinfo", refused)
-    launched = launch.prepare(launch.configure("tiny"), "cpu", tmp_path)
-    list(launched.carry_out())
-    assert launched.folder.is_done
+    assert runs.Run(finished(tmp_path)).is_done

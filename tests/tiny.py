@@ -3,11 +3,19 @@
 A second paragraph, which is not shown.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from toylab import index
+from toylab.entries import Entry
 from toylab.experiments.lab import Lab
 from toylab.experiments.pipeline import study_experiment
 from toylab.experiments.sweep import sweep_experiment
+from toylab.launch import configure, prepare
 
 _TINY: dict[str, Any] = {
     "training": {"steps": 4, "batch": 16},
@@ -26,3 +34,20 @@ EXPERIMENT = study_experiment(
 
 GRIDDED = sweep_experiment({"smoke": _TINY | {"methods": {"ddpm": "ddpm"}}, "default": {}}, figures=("outlier-mass",))
 """The same, over a grid."""
+
+
+@contextmanager
+def offered(which: str = "EXPERIMENT") -> Iterator[pytest.MonkeyPatch]:
+    """As the one experiment that there is, called tiny, without figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index.EXPERIMENTS, "_entries", {"tiny": Entry(f"tests.tiny:{which}", "tiny")})
+        patch.setattr("toylab.figures.draw", lambda run, names, into=None: [])
+        yield patch
+
+
+def finished(root: Path) -> Path:
+    """The folder of a finished run of it."""
+    with offered():
+        launched = prepare(configure("tiny"), "cpu", root)
+        list(launched.carry_out())
+    return launched.folder.path

@@ -11,14 +11,12 @@
 Whatever is wrong with what was asked for is a `ToylabError` of one line (toylab/errors.py).
 """
 
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -104,12 +102,13 @@ class Samples(Mapping[str, Tensor]):
             if not (run.path / "samples.npz").exists():
                 cells = f"; a sweep's are in the folders of {run.path / runs.CELLS}" if _has_cells(run) else ""
                 raise BadInput(f"{run.path} stores no samples{cells}")
-            self._stored = np.load(io.BytesIO(run.read("samples.npz")), allow_pickle=False)
+            self._path, self._stored = run.path, run.stored("samples.npz")
 
     def __getitem__(self, method: str) -> Tensor:
         if method not in self._stored.files:
             raise UnknownName(unknown("method", method, self._stored.files))
-        return torch.from_numpy(self._stored[method])
+        with runs.readable(self._path):
+            return torch.from_numpy(self._stored[method])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored.files)

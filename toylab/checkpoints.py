@@ -16,14 +16,15 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors.torch import load
 from torch import Tensor
 
-from toylab.files import write_json, write_whole
-from toylab.runs import Run, as_safetensors
+from toylab.files import Unfit, read_whole, write_json, write_whole
+from toylab.runs import UNREADABLE, Run, as_safetensors
 
 KEPT = 2
 """How many of the last are kept, besides the best."""
@@ -70,9 +71,10 @@ class Checkpoints:
         """The state of the last one that is whole; None where there is none."""
         for one in sorted(self.known(), key=lambda one: one.step, reverse=True):
             path = self._run.path / self._tensors(one.step)
-            content = path.read_bytes() if path.is_file() else b""
-            if hashlib.sha256(content).hexdigest() == one.sha256:
-                return load(content)
+            with suppress(FileNotFoundError, IsADirectoryError, Unfit):
+                content = read_whole(path)
+                if hashlib.sha256(content).hexdigest() == one.sha256:
+                    return load(content)
             self._run.log(f"{path.relative_to(self._run.path)} is damaged: it is passed over")
         return None
 
@@ -86,8 +88,8 @@ class Checkpoints:
 def _read(path: Path) -> Iterator[Checkpoint]:
     """What the file says, nothing where it is no such file."""
     try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        about: dict[str, Any] = json.loads(read_whole(path))
         loss = math.inf if about["loss"] is None else float(about["loss"])
         yield Checkpoint(int(about["step"]), loss, str(about["sha256"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toylab.errors import BadInput
-from toylab.files import write_whole
+from toylab.files import Unfit, read_whole, write_whole
 
 FINISHED, PENDING = "finished.json", "checksums.json"
 
@@ -40,9 +40,11 @@ class Checksums:
         if not path.exists():
             return None
         try:
-            said = json.loads(path.read_bytes())
+            said = json.loads(read_whole(path))
             keys = set(said) if isinstance(said, dict) else {""}
             seal = said.pop("sha256") if "sha256" in keys else None
+        except Unfit as error:
+            raise Damaged(f"{path} is damaged: it is {error.strerror}") from None
         except (ValueError, RecursionError):
             raise Damaged(f"{path} is damaged: it is no JSON") from None
         if not (keys <= _ABOUT if seal is None else seal == _seal(said)):
@@ -64,7 +66,9 @@ class Checksums:
         never was."""
         path, expected = self._folder / name, self.known().get(name)
         try:
-            content = path.read_bytes()
+            content = read_whole(path)
+        except Unfit as error:
+            raise Damaged(f"{path} is damaged: it is {error.strerror}") from None
         except FileNotFoundError:
             if expected is None:
                 raise
@@ -111,8 +115,8 @@ class Checksums:
     def _pending(self) -> dict[str, str]:
         """Those of checksums.json; none where it cannot be read, so that nothing counts as whole."""
         try:
-            said = json.loads((self._folder / PENDING).read_bytes())
-        except (FileNotFoundError, ValueError, RecursionError):
+            said = json.loads(read_whole(self._folder / PENDING))
+        except (FileNotFoundError, Unfit, ValueError, RecursionError):
             return {}
         return {key: value for key, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
 

@@ -9,7 +9,11 @@ ToylabError              whatever toylab raises by itself; one line, with what i
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""All but tab and line feed, and what turns the direction of writing."""
 
 
 class ToylabError(Exception):
@@ -50,4 +54,9 @@ def pip(extra: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """An error's message on one line; its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal but stand there, whoever wrote it."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,14 +1,54 @@
-"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time."""
+"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time; reading what may
+come from strangers."""
 
+import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from toylab.errors import Unable
+
+LARGEST = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+"""Bytes of a file, or of all that is packed in it, that are read at most: half of this machine's memory."""
+_SETTINGS = 2**24
+_LARGEST_OF = {".json": _SETTINGS, ".csv": 2**28}
+"""The same of text, which takes many times as much when it is understood."""
+
+
+class Unfit(OSError):
+    """What has a file's name is not read: it is a pipe or a device, or too large."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} is {self.strerror}"
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file in a folder that may be a stranger's. Raises Unfit, OSError."""
+    found, most = path.stat(), _LARGEST_OF.get(path.suffix, LARGEST)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # a folder says so itself
+        raise Unfit(errno.EINVAL, "a pipe or a device, and no file", str(path))
+    if found.st_size > most:
+        raise _too_large(path, most)
+    return path.read_bytes()
+
+
+def read_given(path: Path) -> str:
+    """The text of a file that the user named, also of a pipe, as a shell makes it of `<(command)`. Raises Unfit,
+    OSError, UnicodeDecodeError."""
+    with path.open("rb") as file:
+        content = file.read(_SETTINGS + 1)
+    if len(content) > _SETTINGS:
+        raise _too_large(path, _SETTINGS)
+    return content.decode()
+
+
+def _too_large(path: Path, most: int) -> Unfit:
+    return Unfit(errno.EFBIG, f"larger than {most} bytes", str(path))
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

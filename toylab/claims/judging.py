@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
 from toylab.errors import BadInput
+from toylab.files import read_whole
 from toylab.results import SET, Row
 from toylab.runs import UNREADABLE, Run, readable
 from toylab.statistics import LEVEL, holm
@@ -135,7 +136,7 @@ def _read(folder: Path) -> list[Row]:
 
 def _field(path: Path, key: str) -> str:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))[key])
+        return str(json.loads(read_whole(path))[key])
     except UNREADABLE as error:
         raise BadInput(f"cannot read {path}: {error}") from None
 

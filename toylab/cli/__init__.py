@@ -22,6 +22,7 @@ from toylab.cli import (
     sweeping,
 )  # isort: skip  # in the order of --help
 from toylab.cli.app import app
+from toylab.cli.printing import say
 from toylab.errors import BadInput, Unable, one_line
 
 __all__ = [
@@ -42,10 +43,13 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False, prog_name="toylab")
     except BadInput as error:
-        typer.echo(f"error: {one_line(error)}", err=True)
+        say(f"error: {one_line(error)}", err=True)
         code = 2
     except Unable as error:
-        typer.echo(f"error: {one_line(error)}", err=True)
+        say(f"error: {one_line(error)}", err=True)
+        code = 1
+    except MemoryError as error:
+        say(f"error: this needs more memory than there is: {one_line(error)}", err=True)
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -53,6 +57,6 @@ def main() -> NoReturn:
         if not isinstance(error, _UsageError):
             raise
         message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
-        typer.echo(f"error: {message} (toylab --help lists what there is)", err=True)
+        say(f"error: {message} (toylab --help lists what there is)", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

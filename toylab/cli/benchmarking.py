@@ -11,7 +11,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Device, Runs
-from toylab.cli.printing import print_lines
+from toylab.cli.printing import print_lines, say
 from toylab.cli.running import carry_out
 from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput
@@ -77,7 +77,7 @@ def benchmark(
     for title, field in (("by samples: 0 exact, 1 plain denoising", False), ("by the field: the same of ε", True)):
         lines = table(board, field)
         if markdown:
-            typer.echo(f"{summaries.markdown(lines)}\n")
+            say(f"{summaries.markdown(lines)}\n")
         else:
             print_lines(title, lines)
 
@@ -92,7 +92,7 @@ def _measured(names: "Iterable[str]", preset: str, device: str, root: Path) -> "
         _ = entry.evaluations  # told before anything is trained where it cannot be
     runs: dict[str, dict[str, Run]] = {entry.name: {} for entry in entries}
     for number, (entry, task, configured) in enumerate(todo, start=1):
-        typer.echo(f"{number} of {len(todo)}: {entry.name}, {task}", err=True)
+        say(f"{number} of {len(todo)}: {entry.name}, {task}", err=True)
         runs[entry.name][task] = _carried_out(configured, device, root)
     found = [(entry, runs[entry.name]) for entry in entries]
     for entry in (Entry.of(name) for name in index.OBJECTIVES if name not in runs):

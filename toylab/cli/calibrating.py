@@ -8,7 +8,7 @@ import typer
 from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import print_lines, progress_bar
+from toylab.cli.printing import print_lines, progress_bar, say
 from toylab.cli.writing import checked_output, written
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def calibrate(
         command += f" --replications {replications}"
     if output is not None:
         written(output, calibration.markdown(outcomes, f"{command} -o {output}"))
-        typer.echo(output)
+        say(output)
     elif markdown:
-        typer.echo(calibration.markdown(outcomes, f"{command} --markdown"), nl=False)
+        say(calibration.markdown(outcomes, f"{command} --markdown"), nl=False)
     else:
         title = f"{replications} measurements of each, by the seeds 0 to {replications - 1}"
         print_lines(title, calibration.table(outcomes))
     missed = calibration.missed(outcomes)
     for line in missed:
-        typer.echo(f"error: {line}", err=True)
+        say(f"error: {line}", err=True)
     if missed:
         raise typer.Exit(1)
 

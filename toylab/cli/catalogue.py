@@ -8,7 +8,7 @@ import typer
 from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import print_json, print_table
+from toylab.cli.printing import print_json, print_table, say
 from toylab.cli.writing import checked_output, writing
 from toylab.entries import Index
 from toylab.errors import BadInput
@@ -30,10 +30,10 @@ def list_(
         print_json({f"{section.kind}s": _told(section) for section in _SECTIONS})
         return
     for section in _SECTIONS:
-        typer.echo(f"{section.kind}s")
+        say(f"{section.kind}s")
         width = max(len(name) for name in section)
         for name, entry in section.items():
-            typer.echo(f"  {name:<{width}}  {entry.summary}")
+            say(f"  {name:<{width}}  {entry.summary}")
 
 
 def _told(section: Index) -> dict[str, dict[str, object]]:
@@ -70,7 +70,7 @@ def laws(
     from toylab.figures import draw_law
 
     with writing(path):
-        typer.echo(draw_law(law, plot, path))
+        say(draw_law(law, plot, path))
 
 
 def _print_laws() -> None:

@@ -7,7 +7,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import print_json, print_lines
+from toylab.cli.printing import print_json, print_lines, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,28 +53,28 @@ def _print(pair: "tuple[Run, Run]", found: "list[Contrast]", settings: dict[str,
     from toylab import contrasts, results, summaries
 
     for label, run in zip("AB", pair, strict=True):
-        typer.echo(f"{label}: {run.path}, {run.config['experiment']} ({run.config['preset']}), {_seeds(run)}")
+        say(f"{label}: {run.path}, {run.config['experiment']} ({run.config['preset']}), {_seeds(run)}")
     if settings:
         body = [
             [key, *(f"{text[:_LONG]}…" if len(text) > _LONG else text for text in own)] for key, own in settings.items()
         ]
         print_lines("settings that differ", [["setting", "A", "B"], *body])
     else:
-        typer.echo("no setting differs")
+        say("no setting differs")
     lines = [contrast for contrast in found if contrast.mark or not marked]
     if lines:
         print_lines("B − A", _table(lines, results.swept(pair[0].rows)))
     count = sum(bool(contrast.mark) for contrast in found)
-    typer.echo(
+    say(
         f"{count} of {len(found)} differ by more than {contrasts.CLEAR:g} standard errors (*), or"
         f" {contrasts.CLEARER:g} (**); about {contrasts.by_chance(found):.0f} would by chance alone."
         " p: Student's, adjusted for all in the table (Holm)"
     )
     for label, run, other in (("A", pair[0], pair[1]), ("B", pair[1], pair[0])):
         if names := contrasts.alone(run, other):
-            typer.echo(f"only in {label}: {', '.join(names)}")
+            say(f"only in {label}: {', '.join(names)}")
         if told := summaries.footnote(run.rows):
-            typer.echo(f"{label}: {told}")
+            say(f"{label}: {told}")
 
 
 def _seeds(run: "Run") -> str:

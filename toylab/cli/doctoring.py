@@ -8,7 +8,7 @@ import typer
 
 from toylab.cli.app import command
 from toylab.cli.options import Runs
-from toylab.cli.printing import print_json
+from toylab.cli.printing import print_json, say
 
 if TYPE_CHECKING:
     from toylab.diagnosis import Diagnosis
@@ -35,7 +35,7 @@ def doctor(
         )
         return
     for line in _lines(found):
-        typer.echo(line)
+        say(line)
 
 
 def _lines(found: "Diagnosis") -> Iterator[str]:

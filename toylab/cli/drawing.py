@@ -8,7 +8,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Device, Runs
-from toylab.cli.printing import announce, duration, print_table, progress_bar
+from toylab.cli.printing import announce, duration, print_table, progress_bar, say
 from toylab.cli.running import reported
 from toylab.errors import BadInput
 
@@ -58,7 +58,7 @@ def _make(exhibits: "list[Exhibit]", out: Path) -> None:
     from toylab.experiments.rehearsal import most_memory
 
     gallery.write_readme(out)  # to be told now, and not after hours, that it cannot be written
-    seconds = [exhibit.seconds or _UNKNOWN for exhibit in exhibits]
+    seconds = [found or _UNKNOWN for found in _reckoned(exhibits)]
     announce(sum(seconds), most_memory(exhibits[0].device))
     with progress_bar() as bar:
         task = bar.add_task("starting", total=sum(seconds))
@@ -77,13 +77,20 @@ def _make(exhibits: "list[Exhibit]", out: Path) -> None:
             bar.console.print(f"{number + 1} of {len(exhibits)}: {out / exhibit.name}", highlight=False, soft_wrap=True)
 
 
+def _reckoned(exhibits: "list[Exhibit]") -> list[float | None]:
+    """Seconds that each takes, under a bar: steps are timed of what has not run before."""
+    with progress_bar(err=True, quiet=True) as bar:
+        return [exhibit.seconds for exhibit in bar.track(exhibits, description="timing a few steps")]
+
+
 def _print_exhibits(exhibits: "list[Exhibit]") -> None:
     from rich.table import Table
 
     table = Table("figures", "run", "takes about", box=None)
-    for exhibit in exhibits:
-        table.add_row(exhibit.name, exhibit.state, duration(exhibit.seconds))
+    seconds = _reckoned(exhibits)
+    for exhibit, found in zip(exhibits, seconds, strict=True):
+        table.add_row(exhibit.name, exhibit.state, duration(found))
     print_table(table)
-    known = [exhibit.seconds for exhibit in exhibits if exhibit.seconds is not None]
+    known = [found for found in seconds if found is not None]
     unknown = len(exhibits) - len(known)
-    typer.echo(f"in all about {duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))
+    say(f"in all about {duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))

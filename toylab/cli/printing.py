@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from toylab.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -67,7 +69,7 @@ def progress_bar(err: bool = False, quiet: bool = False, memory: float = 30.0) -
             task = self.tasks[0]
             if not quiet and task.total and time.monotonic() - self.said > _PATIENCE:
                 self.said = time.monotonic()
-                typer.echo(f"{task.description}: {task.percentage:.0f} %", err=err)
+                say(f"{task.description}: {task.percentage:.0f} %", err=err)
 
     to = console(err)
     kind = Progress if to.is_terminal else Lines
@@ -78,6 +80,11 @@ def progress_bar(err: bool = False, quiet: bool = False, memory: float = 30.0) -
     )  # fmt: skip
 
 
+def say(text: object, err: bool = False, nl: bool = True) -> None:
+    """Print a text, which may be a stranger's; err: on standard error; nl: end the line."""
+    typer.echo(printable(str(text)), err=err, nl=nl)
+
+
 def print_table(table: "Table") -> None:
     """To a terminal in its width, elsewhere in one that cuts nothing."""
     console().print(table)
@@ -86,7 +93,7 @@ def print_table(table: "Table") -> None:
 def print_json(content: "Mapping[str, Any]") -> None:
     """One JSON document, in ASCII. What is not finite is null, since JSON has no other word for it; paths, and what
     else JSON has no word for, are text."""
-    typer.echo(json.dumps(_plain(content), indent=2, allow_nan=False))
+    say(json.dumps(_plain(content), indent=2, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
@@ -104,9 +111,10 @@ def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*map(escape, lines[0]), title=escape(title), box=None)
-    for line in lines[1:]:
-        table.add_row(*map(escape, line))
+    heading, *rest = [[escape(printable(cell)) for cell in line] for line in lines]
+    table = Table(*heading, title=escape(printable(title)), box=None)
+    for line in rest:
+        table.add_row(*line)
     print_table(table)
 
 
@@ -115,7 +123,7 @@ def print_report(report: "Report") -> None:
     for title, lines in report.tables.items():
         print_lines(title, lines)
     if report.footnote:
-        typer.echo(report.footnote)
+        say(report.footnote)
 
 
 def files_of(folder: "Run") -> list[Path]:
@@ -136,7 +144,7 @@ def print_run(folder: "Run") -> None:
 
     print_report(report.tables(folder))
     for path in files_of(folder):
-        typer.echo(path)
+        say(path)
 
 
 def duration(seconds: float | None) -> str:
@@ -152,4 +160,4 @@ def announce(seconds: float, memory: float, how: str = "") -> None:
     """What a long run takes, on standard error, before it starts; memory: bytes."""
     if seconds >= LONG:
         size = f"{memory / 2**30:.1f} GiB of memory"
-        typer.echo(f"this takes about {duration(seconds)} on this machine{how}, and {size}", err=True)
+        say(f"this takes about {duration(seconds)} on this machine{how}, and {size}", err=True)

@@ -11,7 +11,7 @@ from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.charts import Bar, bars
 from toylab.cli.options import RunFolder
-from toylab.cli.printing import console, files_of, print_json, print_report, print_run, print_table
+from toylab.cli.printing import console, files_of, print_json, print_report, print_run, print_table, say
 from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput
 
@@ -58,9 +58,9 @@ def show(
         from toylab import summaries
 
         texts = [*map(summaries.markdown, shown.tables.values()), shown.footnote]
-        typer.echo("\n\n".join(filter(None, texts)))
+        say("\n\n".join(filter(None, texts)))
         return
-    typer.echo(head)
+    say(head)
     if ledger or compare:
         print_report(shown)
     else:
@@ -78,10 +78,10 @@ def _print_charts(folder: "Run", asked: bool) -> None:
         return
     width = max(10, min(_BAR, console().width - _LABEL)) if sys.stdout.isatty() else _BAR
     for column, means in charted(folder.rows).items():
-        typer.echo(f"{column.heading}: mean and standard error over {len(folder.seeds)} seeds")
+        say(f"{column.heading}: mean and standard error over {len(folder.seeds)} seeds")
         of = [Bar(" ".join((one.method, *filter(None, one.cell))), one.interval.mean, one.stderr) for one in means]
         for line in bars(of, width, sys.stdout.encoding):
-            typer.echo(f"  {line}")
+            say(f"  {line}")
 
 
 def _document(folder: "Run") -> dict[str, Any]:
@@ -124,7 +124,7 @@ def sample(
     content = io.BytesIO()
     np.savez_compressed(content, samples=points)
     written(output, content.getvalue())
-    typer.echo(f"{n} samples of {method} in {output}")
+    say(f"{n} samples of {method} in {output}")
 
 
 @command("toylab claims --results figures")
@@ -151,9 +151,9 @@ def claims(
         print_json({"claims": [_claim(judgement) for judgement in judgements]})
     elif output is not None:
         written(output, judged.markdown(judgements))
-        typer.echo(output)
+        say(output)
     elif markdown:
-        typer.echo(judged.markdown(judgements), nl=False)
+        say(judged.markdown(judgements), nl=False)
     else:
         _print_claims(judged.table(judgements))
 
@@ -192,7 +192,7 @@ def _print_claims(lines: list[list[str]]) -> None:
         table.add_row(*line)
     print_table(table)
     for rule in RULES:
-        typer.echo(f"* {rule}")
+        say(f"* {rule}")
 
 
 def _load(path: Path) -> "Run":

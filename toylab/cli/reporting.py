@@ -8,6 +8,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
+from toylab.cli.printing import say
 from toylab.cli.writing import checked_output, written
 
 
@@ -29,4 +30,4 @@ def report(
     shown = page.read(runs)
     command = shlex.join(["toylab", "report", *(each.name for each in shown), "-o", output.name])
     written(output, page.html(shown, command))
-    typer.echo(output)
+    say(output)

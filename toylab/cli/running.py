@@ -10,7 +10,7 @@ from toylab import index
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Changes, Device, Preset, Runs
-from toylab.cli.printing import announce, print_lines, print_run, progress_bar
+from toylab.cli.printing import announce, print_lines, print_run, progress_bar, say
 from toylab.errors import BadInput, Unable, one_line, unknown
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ def run(
         return
     launched = launch.prepare(configured, device, out, fresh)
     if (reusing := launched.reusing) and parallel.here().rank == 0:
-        typer.echo(f"{reusing}; --fresh runs it anew")
+        say(f"{reusing}; --fresh runs it anew")
     elif parallel.here().rank:
         for _ in launched.carry_out():
             pass
     else:
         if configured.note:
-            typer.echo(configured.note)
+            say(configured.note)
         carry_out(launched)
     if parallel.here().rank == 0:
         print_run(launched.folder)
@@ -100,7 +100,7 @@ def _rehearse(configured: "Configured", device: str) -> None:
     print_lines(f"on this machine, {_at_once(found)}", [["part", "times", "seconds", "hours"], *lines])
     sizes = f"{found.memory / 2**30:.2g} GiB of memory, {found.disk / 2**30:.2g} GiB on disk"
     without = "" if found.is_whole else " without metrics"
-    typer.echo(f"in all about {found.seconds / 3600:.3g} hours{without}, {sizes}")
+    say(f"in all about {found.seconds / 3600:.3g} hours{without}, {sizes}")
 
 
 def _at_once(found: "Rehearsal") -> str:
@@ -176,33 +176,33 @@ def _compare(path: Path, configured: "Configured", device: str, root: Path) -> N
 
     launched = launch.prepare(configured, device, root)
     if launched.folder.finished:
-        typer.echo(f"comparing with the repetition finished {launched.folder.finished['date']}")
+        say(f"comparing with the repetition finished {launched.folder.finished['date']}")
     else:
         carry_out(launched)
     outcome = reproduction.compare(Run(path), launched.folder)
     if outcome.environment is None:
-        typer.echo(f"the environment of {path} was not recorded, so the same bits are not promised")
+        say(f"the environment of {path} was not recorded, so the same bits are not promised")
     elif outcome.environment:
-        typer.echo("the same bits are not promised, since these differ: " + "; ".join(outcome.environment))
+        say("the same bits are not promised, since these differ: " + "; ".join(outcome.environment))
     else:
-        typer.echo("same machine, versions and threads, as far as recorded: the same bits are promised")
+        say("same machine, versions and threads, as far as recorded: the same bits are promised")
     if outcome.same_bits:
-        typer.echo("same bits: results.csv is byte-equal")
+        say("same bits: results.csv is byte-equal")
     elif not outcome.gaps:
         broken = ", and not the same bits, though they are promised" if outcome.environment == [] else ""
-        typer.echo(f"within intervals: all {outcome.measures} measures{broken}")
+        say(f"within intervals: all {outcome.measures} measures{broken}")
     else:
         for gap in outcome.gaps:
-            typer.echo(f"differs: {gap}")
-        typer.echo(f"error: {len(outcome.gaps)} of {outcome.measures} measures differ", err=True)
+            say(f"differs: {gap}")
+        say(f"error: {len(outcome.gaps)} of {outcome.measures} measures differ", err=True)
         raise typer.Exit(1)
 
 
 def carry_out(launched: "Launch", err: bool = False) -> None:
     """Carry a launch out under a progress bar with the time left; err: on standard error."""
     for line in launched.folder.said:
-        typer.echo(f"note: {line}", err=err)
-    typer.echo(f"writing to {launched.folder.path}", err=err)
+        say(f"note: {line}", err=err)
+    say(f"writing to {launched.folder.path}", err=err)
     with reported(launched.folder):
         _announce(launched)
     with reported(launched.folder), progress_bar(err) as bar:
@@ -219,7 +219,7 @@ def reported(folder: "Run") -> "Iterator[None]":
         yield
     except KeyboardInterrupt:
         folder.log("interrupted")
-        typer.echo(f"interrupted; the same command goes on in {folder.path}", err=True)
+        say(f"interrupted; the same command goes on in {folder.path}", err=True)
         raise typer.Exit(130) from None
     except Unable:
         raise
@@ -230,5 +230,5 @@ def reported(folder: "Run") -> "Iterator[None]":
         what = one_line(error)
         if isinstance(error, OSError) and error.filename:  # what was written before is whole
             what = f"{error.filename}: {error.strerror}; the same command goes on"
-        typer.echo(f"error: the run failed: {what} (see {folder.path}/log.txt)", err=True)
+        say(f"error: the run failed: {what} (see {folder.path}/log.txt)", err=True)
         raise typer.Exit(1) from None

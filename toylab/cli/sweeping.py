@@ -7,7 +7,7 @@ import typer
 
 from toylab.cli import completing
 from toylab.cli.app import command
-from toylab.cli.printing import announce, print_json, print_lines, progress_bar
+from toylab.cli.printing import announce, print_json, print_lines, progress_bar, say
 from toylab.cli.writing import checked_output
 from toylab.errors import BadInput, needs, unknown
 
@@ -80,7 +80,7 @@ def _carry_out(found: "Progress", folder: "SweepFolder", engine: "Engine", retry
     from toylab.sweeping import carrying
     from toylab.sweeping.folder import State
 
-    typer.echo(f"{found.label}; writing to {folder.path}")
+    say(f"{found.label}; writing to {folder.path}")
     said = {cell.name for cell in found.of(State.FAILED)}
     try:
         with progress_bar(memory=_DAY) as bar:
@@ -95,9 +95,9 @@ def _carry_out(found: "Progress", folder: "SweepFolder", engine: "Engine", retry
                     bar.update(task, completed=done)
                 bar.update(task, description=progress.label)
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        say("interrupted", err=True)
         what = engine.interrupted(found.cells)
-        typer.echo(f"{what}; the same command goes on in {folder.path}", err=True)
+        say(f"{what}; the same command goes on in {folder.path}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -108,17 +108,17 @@ def _conclude(found: "Progress", folder: "SweepFolder") -> None:
     failed, total = found.of(State.FAILED), len(found.cells)
     stopped = [cell for cell in found.cells if cell.name in found.stopped]
     for cell in failed:
-        typer.echo(f"failed: {cell.place}: {found.standings[cell.name].error}", err=True)
-        typer.echo(f"  by hand: {folder.line(cell)}", err=True)
+        say(f"failed: {cell.place}: {found.standings[cell.name].error}", err=True)
+        say(f"  by hand: {folder.line(cell)}", err=True)
     for cell in stopped:
-        typer.echo(f"stopped: {cell.place}: {found.stopped[cell.name]}", err=True)
+        say(f"stopped: {cell.place}: {found.stopped[cell.name]}", err=True)
     if failed:
-        typer.echo(f"error: {len(failed)} of {total} cells failed; --retry runs them again", err=True)
+        say(f"error: {len(failed)} of {total} cells failed; --retry runs them again", err=True)
     if stopped:
-        typer.echo(f"error: {len(stopped)} of {total} cells were stopped; the same command goes on", err=True)
+        say(f"error: {len(stopped)} of {total} cells were stopped; the same command goes on", err=True)
     if failed or stopped:
         raise typer.Exit(1)
-    typer.echo(f"all {total} cells are finished: toylab results {folder.path}")
+    say(f"all {total} cells are finished: toylab results {folder.path}")
 
 
 def _announce(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
@@ -149,7 +149,7 @@ def _list(found: "Progress", folder: "SweepFolder", local: "Local") -> None:
     finished = {cell.name for cell in found.of(State.FINISHED)}
     left = [s for cell, s in zip(found.cells, seconds, strict=True) if cell.name not in finished]
     share = "?" if None in left else f"{sum(filter(None, left)) / local.at_once:.0f}"
-    typer.echo(
+    say(
         f"about {share} s on this machine, {local.at_once} at once with {local.threads} threads each,"
         " by a few steps of each training; starting a cell comes on top"
     )
@@ -214,7 +214,7 @@ def results(
     table = gathering.gather(path)
     if output is not None:
         gathering.save(table, output, sql)
-        typer.echo(output)
+        say(output)
     elif as_json:
         print_json(gathering.document(table, sql))
     elif sql is not None:
@@ -222,6 +222,6 @@ def results(
     else:
         print_lines("mean ± 95 % interval over seeds", summary(table.rows))
         if told := footnote(table.rows):
-            typer.echo(told)
+            say(told)
     left = f", {table.unfinished} not finished" if table.unfinished else ""
-    typer.echo(f"{len(table.rows)} rows of {table.runs} finished runs{left}", err=True)
+    say(f"{len(table.rows)} rows of {table.runs} finished runs{left}", err=True)

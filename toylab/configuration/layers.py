@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from toylab.configuration.settings import Choice, Settings
 from toylab.errors import BadInput, one_line
+from toylab.files import read_given
 
 _DEEPEST = 8  # levels of a dotted key
 _NESTED = 32  # tables and lists within each other; whatever goes through them then stays within the stack
@@ -21,7 +22,7 @@ _NESTED = 32  # tables and lists within each other; whatever goes through them t
 def read(path: Path) -> dict[str, Any]:
     """The table in a TOML or JSON file. Raises BadInput where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_given(path)
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BadInput(f"cannot read the configuration {path}: {one_line(error)}") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toylab.figures import FIGURES
+from toylab.files import read_whole
 from toylab.page.reading import Shown
 
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -29,7 +30,7 @@ def pictures(shown: Shown) -> Iterator[Picture]:
     order = {name: number for number, name in enumerate(FIGURES)}
     for name in sorted(found, key=lambda name: order.get(name, len(order))):
         smallest = min(found[name], key=lambda path: path.stat().st_size)
-        content = base64.b64encode(smallest.read_bytes()).decode()
+        content = base64.b64encode(read_whole(smallest)).decode()
         yield Picture(name, _caption(name), f"data:{_KINDS[smallest.suffix]};base64,{content}")
 
 

@@ -1,20 +1,18 @@
 """Run folders, read and checked before anything is shown of them."""
 
-import csv
 import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from toylab.configuration import ScheduleChoice, validate
 from toylab.errors import BadInput, one_line
 from toylab.results import Measurement, Row
-from toylab.runs import CELLS, Run, load
+from toylab.runs import CELLS, UNREADABLE, Run, load
 from toylab.schedules import Schedule
 
 _FIELDS = {"axis": 1, "log_density": 1, "x": 2, "origin": 1, "axes": 2, "along/t": 1, "along/u": 2}
@@ -92,7 +90,7 @@ class Shown:
             for part in (self, *self.cells):
                 _ = part.schedule if "schedule" in part.run.config else None
                 _ = part.samples, part.fields, part.run.timings
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, csv.Error) as error:
+        except UNREADABLE as error:
             raise BadInput(f"cannot read {self.run.path}: {one_line(error)[:200]}") from None
 
     def _arrays(self, name: str) -> Iterator[tuple[str, np.ndarray]]:

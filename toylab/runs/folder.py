@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save
@@ -24,7 +25,7 @@ from toylab.checksums import FINISHED, Checksums
 from toylab.configuration import NetworkChoice, ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, one_line, unknown
-from toylab.files import as_json, held
+from toylab.files import LARGEST, as_json, held, read_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -101,7 +102,7 @@ class Run:
         """Seconds of every method and part, over all attempts; of the whole run at ("", "run"). Without what was not
         recorded."""
         path, recorded = self.path / "timings.csv", dict[tuple[str, str], list[float]]()
-        rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.exists() else ()
+        rows = csv.reader(read_whole(path).decode(errors="replace").splitlines()) if path.exists() else ()
         for _, method, part, seconds in (row for row in rows if len(row) == 4):
             with suppress(ValueError):  # a heading, or a line that was being written when the process was killed
                 taken = float(seconds)
@@ -117,8 +118,15 @@ class Run:
         """The arrays of samples.npz, fields.npz or trajectories.npz; none where there is no such file."""
         if not (self.path / name).exists():
             return {}
-        with np.load(io.BytesIO(self.read(name)), allow_pickle=False) as stored:
+        with self.stored(name) as stored:
             return dict(stored)
+
+    def stored(self, name: str) -> NpzFile:
+        """The same, each read when it is asked for. Raises BadInput where all of them would not fit into memory."""
+        stored: NpzFile = np.load(io.BytesIO(self.read(name)), allow_pickle=False)
+        if sum(one.file_size for one in stored.zip.infolist()) > LARGEST:  # type: ignore[misc, union-attr]
+            raise BadInput(f"{self.path / name}: arrays larger than {LARGEST} bytes")
+        return stored
 
     def denoiser(self, method: str, seed: int | None = None) -> Learned:
         """The trained denoiser of a method, one seed's (the first by default), on the CPU, without gradients.

@@ -1,12 +1,15 @@
 """Which folder a run is in: a finished one, one to go on with, or a new one."""
 
+import csv
 import hashlib
 import itertools
 import json
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 
@@ -24,6 +27,9 @@ UNREADABLE = (
     ArithmeticError,
     RecursionError,
     RuntimeError,
+    MemoryError,
+    csv.Error,
+    BadZipFile,
 )
 """What files raise that hold something else than they should."""
 _BEFORE = {"environment.json", PENDING, LOCK}
@@ -83,7 +89,7 @@ def _opened(root: Path, config: Mapping[str, Any], device: torch.device, fresh: 
                 lines.append(f"{lost}; that folder is left alone")
             elif not fresh and _is_same(run, config, made_with):
                 break
-        _without_links(run.path)
+        _check_ordinary(run.path)
         if run.finished and (damaged := run.damaged()):
             with run.held():
                 run.reopen([*lines, *(f"{line}; it is made anew" for line in damaged)])
@@ -130,7 +136,20 @@ def _is_free(path: Path) -> bool:
     """Whether there is nothing yet, or only what a process left that was killed before it wrote the configuration."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         return False
-    return not path.exists() or all(one.name in _BEFORE or one.suffix == ".part" for one in path.iterdir())
+    return not path.exists() or all(_is_left(one) for one in path.iterdir())
+
+
+def _is_left(one: Path) -> bool:
+    return (one.name in _BEFORE or one.suffix == ".part") and _is_ordinary(one)
+
+
+def _is_ordinary(one: Path) -> bool:
+    """A file or a folder, if it is still there: a link could lead a writer anywhere, and who opens a pipe waits."""
+    try:
+        mode = one.lstat().st_mode
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _is_same(run: Run, config: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
@@ -152,8 +171,9 @@ def _unknowable(run: Run) -> str:
     return ""
 
 
-def _without_links(path: Path) -> None:
-    """Raises BadInput where a run folder is, or has in it, a symbolic link: it could lead a writer anywhere."""
+def _check_ordinary(path: Path) -> None:
+    """Raises BadInput where a run folder is, or has in it, what is neither file nor folder."""
     for one in itertools.chain([path], path.rglob("*")):
-        if one.is_symlink():
-            raise BadInput(f"{one} is a symbolic link: a run folder holds none, since runs write there; remove it")
+        if not _is_ordinary(one):
+            what = "a symbolic link" if one.is_symlink() else "a pipe or a device"
+            raise BadInput(f"{one} is {what}: a run folder holds none, since runs write there; remove it")

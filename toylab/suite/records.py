@@ -15,6 +15,7 @@ from pathlib import Path
 
 from toylab import __version__
 from toylab.errors import BadInput, one_line
+from toylab.files import read_given
 from toylab.suite.tasks import BASELINE, FIELD, TASKS, VERSION, ZERO
 
 COLUMNS = ("suite", "preset", "toylab", "task", "method", "oracle", "evaluations", "metric", "seed", "value")
@@ -116,7 +117,7 @@ def _take(row: Mapping[str, str], lines: dict[str, Line]) -> None:
 def read(path: Path, preset: str) -> Record:
     """A record from a file. Raises BadInput where there is none of this preset."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_given(path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read {path}: {one_line(error)}") from None
     record = from_csv(text, path.stem, preset)
