@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -109,10 +110,19 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def never_waiting() -> Iterator[None]:
-    """Whoever opens a pipe waits for its other end: after half a minute the process ends."""
-    faulthandler.dump_traceback_later(30, exit=True, file=sys.__stderr__)
+    """Whoever opens a pipe waits for its other end, and the test ends after two minutes; the process, where that is not
+    heard by another thread, after four."""
+
+    def too_long(*arguments: object) -> None:
+        raise AssertionError("it waits")  # no OSError, as which it could be taken for one of the file
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(120)
+    faulthandler.dump_traceback_later(240, exit=True, file=sys.__stderr__)
     yield
     faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from toylab import diagnosis
+from toylab import diagnosis, process
 from toylab.diagnosis import diagnose
 
 
@@ -82,7 +82,7 @@ def test_places_that_cannot_be_written_and_full_ones_are_problems(tmp_path: Path
 
 
 def test_a_container_may_use_less_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(diagnosis, "_CGROUP", tmp_path / "memory.max")
+    monkeypatch.setattr(process, "_CGROUP", tmp_path / "memory.max")
     (tmp_path / "memory.current").write_text(str(2**28))
     (tmp_path / "memory.max").write_text("max\n")
     free = diagnose(tmp_path).memory["total"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import finished, offered
-from toylab import files, launch, runs
+from toylab import files, launch, process, runs
 from toylab.checksums import Checksums, Damaged
 from toylab.errors import BadInput, Unable
 from toylab.runs import Run
@@ -185,6 +185,18 @@ def test_runs_without_checksums_are_read_as_they_are(run: Path):
     (run / "finished.json").write_text('{"date": "2000-01-01", "version": "0"}')
     flip(run / "samples.npz")
     assert runs.load(run).rows
+
+
+def test_what_was_written_where_there_is_more_memory_is_not_damaged(run: Run, toylab, monkeypatch):
+    """It is whole, and stays."""
+    name = max((run / name for name in WRITTEN if name.endswith("npz")), key=lambda path: path.stat().st_size)
+    before = name.read_bytes()
+    monkeypatch.setattr(process, "memory", lambda: process.Memory(2 * len(before) - 2, None))
+    code, _, err = toylab(*RUN, run.parent)
+    assert (code, err) == (2, f"error: {name} is larger than half of the memory\n")
+    assert name.read_bytes() == before
+    monkeypatch.undo()
+    assert "reusing" in toylab(*RUN, run.parent)[1]
 
 
 # -- two processes -----------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import finished
-from toylab import configuration, runs
+from tests.tiny import finished, offered
+from toylab import configuration, process, runs
 from toylab.api import load
 from toylab.checkpoints import Checkpoints
 from toylab.errors import BadInput
@@ -213,25 +213,54 @@ def test_checkpoints_that_are_no_files_are_passed_over(odd, name: str, tmp_path:
     own.save({"step": torch.tensor(1)}, 1, 0.5)
     (tmp_path / "checkpoints/ddpm" / name).unlink()
     odd(tmp_path / "checkpoints/ddpm" / name)
-    assert own.latest() is None
+    if odd is huge and name.endswith("safetensors"):  # it may be whole
+        with pytest.raises(BadInput, match="larger than half of the memory"):
+            own.latest()
+    else:
+        assert own.latest() is None
 
 
 def test_arrays_that_fit_into_no_memory_are_not_unpacked(theirs: Path, toylab, monkeypatch: pytest.MonkeyPatch):
     """More than the machine has, by what the archive says; and by what a head in it says, of less than that."""
     np.savez_compressed(theirs / "samples.npz", ddpm=np.zeros((1, 10_000, 2)))
     with monkeypatch.context() as patch:
-        patch.setattr("toylab.runs.folder.LARGEST", 100_000)
+        patch.setattr(process, "memory", lambda: process.Memory(200_000, None))
         code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
     assert (code, err.count("\n")) == (2, 1)
-    assert "samples.npz: arrays larger than 100000 bytes" in err
+    assert "samples.npz, unpacked, is larger than half of the memory" in err
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1, 10**12, 2)})
     with zipfile.ZipFile(theirs / "samples.npz", "w") as packed:
         packed.writestr("ddpm.npy", head.getvalue() + b"\0" * 1000)
     code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
     assert (code, err.count("\n")) == (2, 1)
-    with pytest.raises(BadInput, match="Unable to allocate"):
+    with pytest.raises(BadInput, match=r"Unable to allocate|EOF"):
         _ = load(theirs).samples["ddpm"]
+
+
+@pytest.mark.parametrize("odd", [pipe, device, huge])
+def test_pictures_are_files(odd, theirs: Path, toylab, never_waiting):
+    (theirs / "figures").mkdir()
+    odd(theirs / "figures/outlier-mass.png")
+    code, _, err = toylab("report", theirs, "-o", theirs.parent / "page.html")
+    assert (code, err.count("\n")) == ((2, 1) if odd is huge else (0, 0))
+    assert ("outlier-mass.png is larger than half of the memory" in err) == (odd is huge)
+
+
+@pytest.mark.parametrize("name", ["config.json", "timings.csv"])
+@pytest.mark.parametrize("odd", [pipe, device, huge])
+def test_figures_of_strangers_runs(odd, name: str, theirs: Path, toylab, never_waiting):
+    """By other sources, so that it is looked at for its settings and how long it took; its date is for a terminal."""
+    made_with = json.loads((theirs / "environment.json").read_text()) | {"sources": "others"}
+    (theirs / "environment.json").write_text(json.dumps(made_with))
+    (theirs / "finished.json").write_text(json.dumps({"date": "[/red]" + ESCAPE, "version": "0"}))
+    (theirs / name).unlink()
+    odd(theirs / name)
+    with offered():
+        code, out, err = toylab("figures", "tiny", "--list", "--redraw", "--runs", theirs.parent)
+    assert code in (0, 2)
+    assert err.count("\n") == (code == 2)
+    assert hidden(out + err) == []
 
 
 def test_no_memory_left_is_told_in_one_line(toylab, monkeypatch: pytest.MonkeyPatch):

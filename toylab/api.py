@@ -24,7 +24,7 @@ from torch import Tensor
 from toylab import figures, index, ledger, report, results, runs, summaries
 from toylab.bars import new_bar
 from toylab.configuration import undotted
-from toylab.errors import BadInput, Unable, UnknownName, one_line, unknown
+from toylab.errors import BadInput, Unable, UnknownName, one_line, printable, unknown
 from toylab.experiments.experiment import Experiment
 from toylab.launch import Launch, configure, prepare
 from toylab.statistics import Interval
@@ -88,7 +88,7 @@ class Run(runs.Run):
     def __str__(self) -> str:
         found = report.tables(self)
         tables = (f"{title}\n{summaries.aligned(lines)}" for title, lines in found.tables.items())
-        return "\n\n".join(filter(None, [*tables, found.footnote]))
+        return printable("\n\n".join(filter(None, [*tables, found.footnote])))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

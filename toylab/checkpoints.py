@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from safetensors.torch import load
 from torch import Tensor
 
-from toylab.files import Unfit, read_whole, write_json, write_whole
+from toylab.files import NoFile, read_whole, write_json, write_whole
 from toylab.runs import UNREADABLE, Run, as_safetensors
 
 KEPT = 2
@@ -68,10 +68,10 @@ class Checkpoints:
         return min(self.known(), key=lambda one: one.loss, default=None)
 
     def latest(self) -> dict[str, Tensor] | None:
-        """The state of the last one that is whole; None where there is none."""
+        """The state of the last one that is whole; None where there is none. Raises TooLarge."""
         for one in sorted(self.known(), key=lambda one: one.step, reverse=True):
             path = self._run.path / self._tensors(one.step)
-            with suppress(FileNotFoundError, IsADirectoryError, Unfit):
+            with suppress(FileNotFoundError, IsADirectoryError, NoFile):
                 content = read_whole(path)
                 if hashlib.sha256(content).hexdigest() == one.sha256:
                     return load(content)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toylab.errors import BadInput
-from toylab.files import Unfit, read_whole, write_whole
+from toylab.files import NoFile, TooLarge, read_whole, write_whole
 
 FINISHED, PENDING = "finished.json", "checksums.json"
 
@@ -43,8 +43,8 @@ class Checksums:
             said = json.loads(read_whole(path))
             keys = set(said) if isinstance(said, dict) else {""}
             seal = said.pop("sha256") if "sha256" in keys else None
-        except Unfit as error:
-            raise Damaged(f"{path} is damaged: it is {error.strerror}") from None
+        except (NoFile, TooLarge):
+            raise Damaged(f"{path} is damaged: it is a pipe or a device, or far too large") from None
         except (ValueError, RecursionError):
             raise Damaged(f"{path} is damaged: it is no JSON") from None
         if not (keys <= _ABOUT if seal is None else seal == _seal(said)):
@@ -62,13 +62,13 @@ class Checksums:
             self._keep({**self._pending(), name: _sha256(content)})
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises Damaged where it is not what was written, OSError where it is not there and
-        never was."""
+        """The content of a file. Raises Damaged where it is not what was written, TooLarge, OSError where it is not
+        there and never was."""
         path, expected = self._folder / name, self.known().get(name)
         try:
             content = read_whole(path)
-        except Unfit as error:
-            raise Damaged(f"{path} is damaged: it is {error.strerror}") from None
+        except NoFile:
+            raise Damaged(f"{path} is damaged: it is a pipe or a device") from None
         except FileNotFoundError:
             if expected is None:
                 raise
@@ -85,7 +85,7 @@ class Checksums:
             return False
 
     def damaged(self) -> list[str]:
-        """A line for each file that is not as it was written."""
+        """A line for each file that is not as it was written. Raises TooLarge."""
         lines = []
         try:
             for name in self.known():
@@ -116,7 +116,7 @@ class Checksums:
         """Those of checksums.json; none where it cannot be read, so that nothing counts as whole."""
         try:
             said = json.loads(read_whole(self._folder / PENDING))
-        except (FileNotFoundError, Unfit, ValueError, RecursionError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
         return {key: value for key, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
 

@@ -14,7 +14,7 @@ from toylab.errors import Unable
 TOLERANCE = 0.3
 """Of the gradient of a parameter: bf16 alone changes some by more than a tenth, and signs in an attack may turn."""
 _FLOOR = 1e-3
-"""Of the gradient of all parameters: what is smaller is rounding."""
+"""Of all gradients together: what is smaller is rounding."""
 
 
 def check(gradient: Callable[[], Sequence[Tensor]]) -> None:
@@ -29,8 +29,8 @@ def check(gradient: Callable[[], Sequence[Tensor]]) -> None:
     if wrong := int((~agree).any(1).sum()):
         where = f"torch {torch.__version__} on {own[0].device.type}"
         raise Unable(
-            f"training.compile: {where} compiles this network to one of whose gradients {wrong} of {len(own)} are other"
-            " ones; leave it off"
+            f"training.compile: {where} compiles this network to one with other gradients, {wrong} of {len(own)}; leave"
+            " it off"
         )
 
 

@@ -26,7 +26,6 @@ NAME = "toylab"
 GIB = 2**30
 LEAST = 1.0
 """GiB of memory, or on disk, below which even small runs may fail."""
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
 _SECONDS = 120
 
 
@@ -130,22 +129,10 @@ def _devices(problems: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _memory(problems: list[str]) -> dict[str, int | None]:
-    """Of the machine, or of the container if that may use less; None where neither is told."""
-    found: dict[str, int] = {}
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found = {
-            key: 1024 * int(lines[name].split()[0])
-            for key, name in (("total", "MemTotal"), ("available", "MemAvailable"))
-        }
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        limit = int(_CGROUP.read_text())
-        used = int(_CGROUP.with_name("memory.current").read_text())
-        found["total"] = min(limit, found.get("total", limit))
-        found["available"] = min(limit - used, found.get("available", limit))
-    if (left := found.get("available")) is not None and left < LEAST * GIB:
-        problems.append(f"only {left / GIB:.1f} GiB of memory are available")
-    return {"total": found.get("total"), "available": found.get("available")}
+    found = process.memory()
+    if found.available is not None and found.available < LEAST * GIB:
+        problems.append(f"only {found.available / GIB:.1f} GiB of memory are available")
+    return found._asdict()
 
 
 def _disk(root: Path, problems: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ ToylabError              whatever toylab raises by itself; one line, with what i
 ├── BadInput             impossible as it was asked for (a ValueError too)
 │   ├── UnknownName      a name that is not there (a KeyError too)
 │   ├── Damaged          a file is not as it was written (toylab/checksums.py)
+│   ├── NoFile, TooLarge what is not read as a file (toylab/files.py)
 │   └── SingularLaw      a law without a density where one was asked for (toylab/distributions/base.py)
 └── Unable               possible, but not now and here (a RuntimeError too)
 """

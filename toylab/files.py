@@ -1,9 +1,9 @@
-"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time; reading what may
-come from strangers."""
+"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time; reading those that
+may be a stranger's."""
 
-import errno
 import io
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -11,44 +11,44 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from toylab.errors import Unable
+from toylab import process
+from toylab.errors import BadInput, Unable
 
-LARGEST = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-"""Bytes of a file, or of all that is packed in it, that are read at most: half of this machine's memory."""
 _SETTINGS = 2**24
 _LARGEST_OF = {".json": _SETTINGS, ".csv": 2**28}
-"""The same of text, which takes many times as much when it is understood."""
+"""Bytes of a text that is read, which takes many times as much when it is understood."""
 
 
-class Unfit(OSError):
-    """What has a file's name is not read: it is a pipe or a device, or too large."""
+class NoFile(BadInput):
+    """What has a file's name is a pipe or a device."""
 
-    def __str__(self) -> str:
-        return f"{self.filename} is {self.strerror}"
+
+class TooLarge(BadInput):
+    """A file is larger than what is read of its kind."""
 
 
 def read_whole(path: Path) -> bytes:
-    """The content of a file in a folder that may be a stranger's. Raises Unfit, OSError."""
-    found, most = path.stat(), _LARGEST_OF.get(path.suffix, LARGEST)
+    """The content of a file in a folder that may be a stranger's. Raises NoFile, TooLarge, OSError."""
+    found = path.stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # a folder says so itself
-        raise Unfit(errno.EINVAL, "a pipe or a device, and no file", str(path))
-    if found.st_size > most:
-        raise _too_large(path, most)
+        raise NoFile(f"{path} is a pipe or a device, and no file")
+    check_size(str(path), found.st_size, _LARGEST_OF.get(path.suffix))
     return path.read_bytes()
 
 
 def read_given(path: Path) -> str:
-    """The text of a file that the user named, also of a pipe, as a shell makes it of `<(command)`. Raises Unfit,
+    """The text of a file that the user named, also of a pipe, as a shell makes it of `<(command)`. Raises TooLarge,
     OSError, UnicodeDecodeError."""
     with path.open("rb") as file:
         content = file.read(_SETTINGS + 1)
-    if len(content) > _SETTINGS:
-        raise _too_large(path, _SETTINGS)
+    check_size(str(path), len(content), _SETTINGS)
     return content.decode()
 
 
-def _too_large(path: Path, most: int) -> Unfit:
-    return Unfit(errno.EFBIG, f"larger than {most} bytes", str(path))
+def check_size(what: str, size: int, most: int | None = None) -> None:
+    """Raises TooLarge for more bytes than these, by default half of the memory."""
+    if size > (most or (process.memory().total or math.inf) / 2):
+        raise TooLarge(f"{what} is larger than " + (f"{most} bytes" if most else "half of the memory"))
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -51,6 +51,7 @@ class Exhibit:
         for mark in self.root.glob(f"{name}-{preset}-*/finished.json"):
             run = Run(mark.parent)
             with contextlib.suppress(BadInput):  # of another experiment, of settings that are no more, or damaged
+                _ = run.config  # refuses a pipe, for which `configure` would wait
                 if run.is_done and configure(name, None, run.path / "config.json").config == self.configured.config:
                     found.append(((run.finished or {})["date"], run.path))
         return Run(max(found)[1]) if found else None

@@ -108,7 +108,7 @@ class Trainer:
         if len(sources) != len(seeds) or any(len(p) != len(seeds) for p in self._parameters):
             raise BadInput(f"{len(sources)} sources and {len(seeds)} seeds do not fit the network's members")
         self._lasting: Callable[..., Tensor | None] | None = getattr(objective, "lasting", None)
-        self._acts: Callable[[Batch], Hashable] = getattr(objective, "acts", lambda batch: None)
+        self._kind: Callable[[Batch], Hashable] = getattr(objective, "kind", lambda batch: None)
         self._lent: list[Tensor] = []  # the gradients of its last loss
         self._told: list[Labelled] | None = None
         if getattr(objective, "oracle", None) == "labelled":
@@ -138,12 +138,10 @@ class Trainer:
         checked = set[Hashable]()
         while self.step < self.settings.steps:
             batches = [self._batch(part) for part in self._parts]
-            if self.settings.compile != "off" and (kind := self._acts(batches[0])) not in checked:
+            if self.settings.compile != "off" and (kind := self._kind(batches[0])) not in checked:
                 compiling.check(partial(self._gradient, batches))
                 checked.add(kind)
-            if self.settings.compile == "reduce-overhead":
-                torch.compiler.cudagraph_mark_step_begin()
-            self._optimizer.zero_grad()
+            self._begin()
             loss = torch.stack([self._backward(*given) for given in zip(self._parts, batches, strict=True)]).mean(0)
             self._lend(batches)
             norm = self._clip()
@@ -154,13 +152,19 @@ class Trainer:
             yield Step(self.step, loss)
 
     def _gradient(self, batches: Sequence[Batch]) -> list[Tensor]:
-        """That of this step, of which nothing is done yet, and that of a lasting part."""
+        """That of this step, of which only the batches are drawn, and that of a lasting part."""
         with randomness.unmoved(one for part in self._parts for one in self._generators["perturbation", part]):
-            self._optimizer.zero_grad()
+            self._begin()
             for part, batch in zip(self._parts, batches, strict=True):
                 self._backward(part, batch)
             lasting = self._lasting_gradient(batches)
         return [*(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self._parameters), *lasting]
+
+    def _begin(self) -> None:
+        """A step, in which CUDA graphs write anew into what the last one left."""
+        if self.settings.compile == "reduce-overhead":
+            torch.compiler.cudagraph_mark_step_begin()
+        self._optimizer.zero_grad()
 
     def _backward(self, part: int, batch: Batch) -> Tensor:
         """Add a part's share of the gradient; returns its loss."""
@@ -204,12 +208,9 @@ class Trainer:
 
     def _lend(self, batches: Sequence[Batch]) -> None:
         """Add the gradient of the objective's lasting part, computed in this step or an earlier one."""
-        if found := self._lasting_gradient(batches):
-            self._lent = found
+        self._lent = self._lasting_gradient(batches) or self._lent
         if self._lent:
-            gradients = [p.grad for p in self._parameters if p.grad is not None]
-            for gradient, lent in zip(gradients, self._lent, strict=True):
-                gradient.add_(lent)
+            torch._foreach_add_([p.grad for p in self._parameters if p.grad is not None], self._lent)
 
     def _lasting_gradient(self, batches: Sequence[Batch]) -> list[Tensor]:
         """In new memory, since CUDA graphs write into theirs again; empty where it is not computed in this step."""
@@ -263,9 +264,8 @@ class Trainer:
         state = {"step": torch.tensor(self.step), "sound": self._sound}
         state |= {f"raw.{name}": tensor for name, tensor in self.denoiser.state_dict().items()}
         state |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
-        for index, moments in self._optimizer.state_dict()["state"].items():
-            for name, tensor in moments.items():
-                state[f"adam.{index}.{name}"] = tensor
+        moments = self._optimizer.state_dict()["state"].items()
+        state |= {f"adam.{index}.{name}": tensor for index, of in moments for name, tensor in of.items()}
         state |= {f"lent.{index}": gradient for index, gradient in enumerate(self._lent)}
         own = {
             (purpose, part // self.company.size, member): generator.get_state()
@@ -283,8 +283,7 @@ class Trainer:
         self._sound.copy_(state["sound"])
         self.denoiser.load_state_dict(_under("raw.", state))
         self.ema.load_state_dict(_under("ema.", state))
-        optimizer = self._optimizer.state_dict()
-        optimizer["state"] = {}
+        optimizer = self._optimizer.state_dict() | {"state": {}}
         for key, tensor in _under("adam.", state).items():
             index, _, name = key.partition(".")
             optimizer["state"].setdefault(int(index), {})[name] = tensor

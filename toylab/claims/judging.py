@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from toylab.claims.comparisons import Comparison, Finding
 from toylab.claims.measure import Missing
-from toylab.errors import BadInput
+from toylab.errors import BadInput, one_line
 from toylab.files import read_whole
 from toylab.results import SET, Row
 from toylab.runs import UNREADABLE, Run, readable
@@ -138,7 +138,7 @@ def _field(path: Path, key: str) -> str:
     try:
         return str(json.loads(read_whole(path))[key])
     except UNREADABLE as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
+        raise BadInput(f"cannot read {path}: {one_line(error)}") from None
 
 
 def _is_default(rows: Sequence[Row]) -> bool:

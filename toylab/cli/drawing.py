@@ -8,7 +8,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.options import Device, Runs
-from toylab.cli.printing import announce, duration, print_table, progress_bar, say
+from toylab.cli.printing import announce, duration, print_lines, progress_bar, say
 from toylab.cli.running import reported
 from toylab.errors import BadInput
 
@@ -84,13 +84,9 @@ def _reckoned(exhibits: "list[Exhibit]") -> list[float | None]:
 
 
 def _print_exhibits(exhibits: "list[Exhibit]") -> None:
-    from rich.table import Table
-
-    table = Table("figures", "run", "takes about", box=None)
     seconds = _reckoned(exhibits)
-    for exhibit, found in zip(exhibits, seconds, strict=True):
-        table.add_row(exhibit.name, exhibit.state, duration(found))
-    print_table(table)
+    lines = [[of.name, of.state, duration(found)] for of, found in zip(exhibits, seconds, strict=True)]
+    print_lines("", [["figures", "run", "takes about"], *lines])
     known = [found for found in seconds if found is not None]
     unknown = len(exhibits) - len(known)
     say(f"in all about {duration(sum(known))}" + (f", and {unknown} not known" if unknown else ""))

@@ -106,13 +106,13 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
-def print_lines(title: str, lines: "Sequence[Sequence[str]]") -> None:
-    """Heading and lines as a table."""
+def print_lines(title: str, lines: "Sequence[Sequence[str]]", ruled: bool = False) -> None:
+    """Heading and lines as a table; ruled: a rule between them."""
     from rich.markup import escape
     from rich.table import Table
 
     heading, *rest = [[escape(printable(cell)) for cell in line] for line in lines]
-    table = Table(*heading, title=escape(printable(title)), box=None)
+    table = Table(*heading, title=escape(printable(title)) or None, box=None, show_lines=ruled)
     for line in rest:
         table.add_row(*line)
     print_table(table)

@@ -11,7 +11,7 @@ from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.charts import Bar, bars
 from toylab.cli.options import RunFolder
-from toylab.cli.printing import console, files_of, print_json, print_report, print_run, print_table, say
+from toylab.cli.printing import console, files_of, print_json, print_lines, print_report, print_run, say
 from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput
 
@@ -183,14 +183,9 @@ def _claim(judgement: "Judgement") -> dict[str, Any]:
 
 
 def _print_claims(lines: list[list[str]]) -> None:
-    from rich.table import Table
-
     from toylab.claims.table import RULES
 
-    table = Table(*lines[0], box=None, show_lines=True)
-    for line in lines[1:]:
-        table.add_row(*line)
-    print_table(table)
+    print_lines("", lines, ruled=True)
     for rule in RULES:
         say(f"* {rule}")
 

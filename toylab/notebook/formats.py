@@ -17,6 +17,7 @@ from toylab.evaluation import Evaluation, Trial
 from toylab.figures import FIGURES
 from toylab.figures.laws import portrait
 from toylab.figures.style import STYLE
+from toylab.files import read_whole
 from toylab.metrics import Estimate
 from toylab.metrics.damage import Comparison
 from toylab.runs import Run
@@ -102,7 +103,7 @@ def show(run: Run) -> None:
     for name in FIGURES:
         path = run.path / "figures" / f"{name}.png"
         if path.exists():
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(read_whole(path))) as image:
                 shrunk = image.reduce(round(STYLE["savefig.dpi"] / _DPI))
             display({"image/png": _small(shrunk), "text/plain": name}, raw=True)
 

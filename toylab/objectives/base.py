@@ -45,8 +45,8 @@ class Objective(Protocol):
     One that is an oracle says so by an attribute `oracle`: "clean" is trained on the clean law, "labelled" on the same
     points as all others, with Batch.noisy. One with a part whose gradient changes slowly has a method `lasting`, called
     as the objective is: that part's loss (M,), whose gradient is then added in this and every later step until the next
-    one, or None where the last one still serves. One that does not compute the same in every step has a method `acts`,
-    called with a batch: what it returns is equal for two steps of the same computation, and can be hashed.
+    one, or None where the last one still serves. One that does not compute the same in every step has a method `kind`,
+    called with a batch: equal for two steps of the same computation, of `step`, `steps` and sizes alone; to be hashed.
     """
 
     @property

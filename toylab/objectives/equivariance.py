@@ -120,7 +120,7 @@ class Regularised:
         return 1 + self.plan.share * (ends + self.direction.evaluations)
 
     def __call__(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor:
-        if self.plan.every > 1 or not self.acts(batch):
+        if self.plan.every > 1 or not self._acts(batch):
             return Denoising(self.weighting)(denoiser, batch, generator)
         level = denoiser.at(batch.t)
         eps, penalty = self._penalised(denoiser, batch, level, self.plan.some(batch), generator)
@@ -128,12 +128,19 @@ class Regularised:
 
     def lasting(self, denoiser: Denoiser, batch: Batch, generator: Generators = None) -> Tensor | None:
         """The penalty, where the plan computes it by itself and in this step, else None."""
-        if self.plan.every == 1 or not self.acts(batch):
+        if self.plan.every == 1 or not self._acts(batch):
             return None
         part = batch.part(self.plan.some(batch))
         return self._penalised(denoiser, part, denoiser.at(part.t), slice(None), generator)[1]
 
-    def acts(self, batch: Batch) -> bool:
+    def kind(self, batch: Batch) -> tuple[int, int]:
+        """How many points are pushed in this step, and how far the plan has grown, in quarters."""
+        if not self._acts(batch):
+            return 0, 0
+        pushed = range(batch.x0.shape[1])[self.plan.some(batch)]
+        return len(pushed), math.ceil(4 * min(self.plan.strength(batch), self.plan.width(batch)))
+
+    def _acts(self, batch: Batch) -> bool:
         """Whether the penalty is computed in this step."""
         return not self._off and batch.step % self.plan.every == 0 and self.plan.strength(batch) > 0
 

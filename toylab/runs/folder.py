@@ -25,7 +25,7 @@ from toylab.checksums import FINISHED, Checksums
 from toylab.configuration import NetworkChoice, ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, one_line, unknown
-from toylab.files import LARGEST, as_json, held, read_whole
+from toylab.files import as_json, check_size, held, read_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -122,10 +122,10 @@ class Run:
             return dict(stored)
 
     def stored(self, name: str) -> NpzFile:
-        """The same, each read when it is asked for. Raises BadInput where all of them would not fit into memory."""
+        """The same, each read when it is asked for. Raises TooLarge where all of them would not fit into memory."""
         stored: NpzFile = np.load(io.BytesIO(self.read(name)), allow_pickle=False)
-        if sum(one.file_size for one in stored.zip.infolist()) > LARGEST:  # type: ignore[misc, union-attr]
-            raise BadInput(f"{self.path / name}: arrays larger than {LARGEST} bytes")
+        unpacked = sum(one.file_size for one in stored.zip.infolist())  # type: ignore[misc, union-attr]
+        check_size(f"{self.path / name}, unpacked,", unpacked)
         return stored
 
     def denoiser(self, method: str, seed: int | None = None) -> Learned:
