@@ -1,5 +1,5 @@
-"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time; reading those that
-may be a stranger's."""
+"""Writing files so that whoever reads them finds them whole or not at all, and one process at a time; reading those
+that may be a stranger's."""
 
 import io
 import json
