@@ -549,6 +549,24 @@ def test_the_table_is_written_asked_and_shown(toylab, gathered: Path):
     assert (code, next(line for line in out.splitlines() if "method" in line).split()[1:3]) == (0, ["fraction", "lam"])
 
 
+@pytest.mark.parametrize("place", ["config.json", "results.csv"])
+def test_the_name_of_a_setting_is_never_a_part_of_a_query(toylab, tmp_path: Path, place: str):
+    """A run folder that is a stranger's names them as it likes."""
+    written = tmp_path / "written"
+    ours = f"""x" FROM whole; COPY (SELECT 42) TO '{written}'; --"""
+    for number in (1, 2):
+        keys = {"x": number, ours: number}
+        told, changed = (keys, {}) if place == "config.json" else ({"date": number}, keys)
+        made(tmp_path / str(number), config(0.1, {}) | told, [value("ddpm", number)], changed, "2026-01-02")
+    code, out, err = toylab("results", tmp_path, "--json", "--sql", "from results")
+    assert not written.exists()
+    assert (code, err) == (0, "2 rows of 2 finished runs\n")
+    rows = json.loads(out)["rows"]
+    assert [(row["run"], row["value"], row[ours]) for row in rows] == [("1", 1.0, 1), ("2", 2.0, 2)]
+    assert toylab("results", tmp_path, "-o", tmp_path / "all.parquet")[0] == 0
+    assert not written.exists()
+
+
 @pytest.mark.parametrize(
     ("module", "arguments"), [("submitit", ["sweep"]), ("duckdb", ["results", "--sql", "from results"])]
 )

@@ -8,7 +8,7 @@ import typer
 from toylab.cli import completing
 from toylab.cli.app import command
 from toylab.cli.printing import announce, print_json, print_lines, progress_bar, say
-from toylab.cli.writing import checked_output
+from toylab.cli.writing import checked_output, written
 from toylab.errors import BadInput, needs, unknown
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def results(
 
     table = gathering.gather(path)
     if output is not None:
-        gathering.save(table, output, sql)
+        written(output, gathering.content(table, output.suffix, sql))
         say(output)
     elif as_json:
         print_json(gathering.document(table, sql))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = {"experiment", "preset", "seed", "seeds", "grid", "methods"}
 _NUMBERS = {"seed": "BIGINT", "nfe": "BIGINT"} | dict.fromkeys(("t", "budget", "value", "stderr"), "DOUBLE")
+_TYPES = {"run": "VARCHAR"} | {column: _NUMBERS.get(column, "VARCHAR") for column in COLUMNS}
 _VERSIONS = "methods.*."
 
 
@@ -100,32 +101,33 @@ def _typed(row: Row, keys: Sequence[str]) -> dict[str, Any]:
     return own | {"settings": {key: row[SET + key] for key in keys if row[SET + key]}}
 
 
-def save(table: Table, path: Path, query: str | None = None) -> None:
-    """Write the table, or what answers a query, as .csv or .parquet. Raises BadInput where that cannot be."""
-    try:
-        if query is None and path.suffix == ".csv":
-            path.write_text(table.csv(), encoding="utf-8")
-        else:
-            with _asked(table, query) as found:
-                (found.write_csv if path.suffix == ".csv" else found.write_parquet)(str(path))
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from None
+def content(table: Table, suffix: str, query: str | None = None) -> bytes:
+    """Of a file, .csv or .parquet, of the table, or of what answers a query. Raises BadInput where none can."""
+    if query is None and suffix == ".csv":
+        return table.csv().encode()
+    with TemporaryDirectory() as folder, _asked(table, query) as found:
+        file = Path(folder) / f"answer{suffix}"
+        (found.write_csv if suffix == ".csv" else found.write_parquet)(str(file))
+        return file.read_bytes()
 
 
 @contextmanager
 def _asked(table: Table, query: str | None) -> "Iterator[DuckDBPyRelation]":
     import duckdb
 
-    with TemporaryDirectory() as folder, duckdb.connect() as connection:
+    names = table.columns if query is None else ["run", *COLUMNS, *_words(table.keys)]
+    # what a query names is not fetched from the network
+    with TemporaryDirectory() as folder, duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
         file = Path(folder) / "table.csv"
         file.write_text(table.csv(), encoding="utf-8")
-        types = ", ".join(f"'{name}': '{kind}'" for name, kind in _NUMBERS.items())
-        read = f"read_csv(?, header=true, sample_size=-1, types={{{types}}})"
-        names = (f'"{SET}{key}" AS "{name}"' for key, name in zip(table.keys, _words(table.keys), strict=True))
         try:
-            connection.execute(f"CREATE TABLE whole AS FROM {read}", [str(file)])
-            connection.execute(f"CREATE VIEW results AS SELECT {', '.join(['run', *COLUMNS, *names])} FROM whole")
-            found = connection.sql(query or "FROM whole")
+            # names are given as values: they are a run folder's own, and in a query they could be one themselves
+            whole = connection.read_csv(
+                str(file), header=True, names=names, dtype=_TYPES, sample_size=-1,
+                sep=",", quotechar='"', escapechar='"',
+            )  # fmt: skip
+            whole.create("results")
+            found = connection.sql(query or "FROM results")
             if found is None:
                 raise BadInput("--sql: a query that answers with a table, as: select method, value from results")
             yield found
