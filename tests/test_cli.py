@@ -390,3 +390,43 @@ def test_bad_output_for_samples_is_refused(toylab, finished: Path, tmp_path: Pat
         code, _, err = toylab("sample", finished, "--method", "ddpm", "-o", tmp_path / target)
         assert code == 2
         assert "-o must name a .npz file" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "ends", "said"),
+    [
+        ("toylab list >&-", 0, ""),
+        ("toylab show {run} <&- >&-", 0, ""),
+        ("toylab show {run} >&- 2>&-", 0, ""),
+        ("toylab show {run} > /dev/full", 1, "error: cannot write the output: No space left on device\n"),
+        ("toylab results {runs} --json > /dev/full", 1, "error: cannot write the output: No space left on device\n"),
+        ("toylab show {run} | head -1 > /dev/null", 0, ""),
+        ("MPLBACKEND=nope toylab laws --plot circle -o {runs}/c.png > /dev/null", 0, ""),
+    ],
+)
+def test_standard_output_that_is_closed_or_full(line: str, ends: int, said: str, finished: Path):
+    """And drawing where the environment names what matplotlib does not know."""
+    words = line.format(run=finished, runs=finished.parent).replace("toylab ", f"{sys.executable} -m toylab ")
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1:]) == (ends, "", said.splitlines())
+
+
+def test_names_that_are_too_long(toylab, finished: Path):
+    for arguments in (
+        ["results", finished.parent, "-o", "x" * 300 + ".csv"],
+        ["report", finished, "-o", "x" * 300 + ".html"],
+        ["laws", "--plot", "circle", "-o", "x" * 300 + ".png"],
+        ["doctor", "--out", "x" * 300],
+    ):
+        code, _, err = toylab(*arguments)
+        assert (code, err.count("\n"), "File name too long" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("law", "key"), [("circle", "radius"), ("two-moons", "std"), ("subspace", "std"), ("box", "high")]
+)
+def test_laws_beyond_all_numbers(law: str, key: str, toylab, tmp_path: Path):
+    code, _, err = toylab("laws", "--plot", law, "--set", f"{key}=1e200", "-o", tmp_path / "a.png")
+    assert (code, err.count("\n"), "beyond all numbers" in err) == (2, 1, True)
+    code, out, _ = toylab("laws", "--plot", law, "--set", f"{key}=1e100", "-o", tmp_path / "a.png")
+    assert (code, out) == (0, f"{tmp_path / 'a.png'}\n")

@@ -18,10 +18,11 @@ import pytest
 import torch
 
 from tests.tiny import finished, offered
-from toylab import configuration, process, runs
+from toylab import configuration, process, results, runs
 from toylab.api import load
 from toylab.checkpoints import Checkpoints
 from toylab.errors import BadInput
+from toylab.launch import configure
 
 PACKAGE = Path(__file__).parents[1] / "toylab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -312,6 +313,57 @@ def test_settings_without_end_are_refused_and_pipes_are_read(toylab, tmp_path: P
         assert configuration.read(Path(f"/dev/fd/{end}")) == {"nfe": 7}
     finally:
         os.close(end)
+
+
+HALF = r'"\ud800"'  # of a character
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", f'{{"law": {HALF}}}'),
+        ("a.json", f"{{{HALF}: 1}}"),
+        ("a.toml", "nfe = 1979-05-27"),
+        ("a.toml", "law = {name = 07:32:00}"),
+        ("a.toml", f"seed = 0x{'f' * 5000}"),
+    ],
+)
+def test_settings_that_no_file_can_hold_are_refused(name: str, text: str, toylab, tmp_path: Path):
+    (tmp_path / name).write_text(text)
+    code, _, err = toylab("run", "gmm-outliers", "--config", tmp_path / name, "--dry-run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert name in err
+
+
+@pytest.mark.parametrize("value", [f"law={HALF}", f"sampler={HALF}", f"evaluation.metrics=[{HALF}]", "law=\udcff"])
+def test_nor_can_they_be_set(value: str, toylab):
+    code, _, err = toylab("run", "lab", "--set", value, "--dry-run")
+    assert (code, err.count("\n"), "half of a character" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize("value", ["\ud800", 10**5000], ids=["half", "long"])
+def test_nor_given_in_python(value: object):
+    with pytest.raises(BadInput, match=r"half of a character|thousands of digits") as caught:
+        configure("lab", "smoke", changes=[{"law": value} if value == "\ud800" else {"nfe": value}])
+    assert "\n" not in str(caught.value)
+
+
+def test_nor_be_a_strangers(theirs: Path, toylab):
+    config = json.loads((theirs / "config.json").read_text())
+    (theirs / "config.json").write_text(json.dumps(config | {"x": "\ud800"}))
+    code, _, err = toylab("results", theirs.parent, "-o", theirs.parent / "all.csv")
+    assert (code, err.count("\n"), "half of a character" in err) == (2, 1, True)
+
+
+@pytest.mark.parametrize("evaluations", ["1e3", "3.5", "nan", "inf"])
+def test_numbers_of_evaluations_are_whole(evaluations: str):
+    heading = ",".join(results.COLUMNS)
+    row = ",".join(
+        {"seed": "0", "value": "1.0", "nfe": evaluations}.get(name, "x" * (name == "method"))
+        for name in results.COLUMNS
+    )
+    with pytest.raises(BadInput, match=r"results\.csv, line 2: "):
+        results.from_csv(f"{heading}\n{row}\n")
 
 
 def test_a_run_uses_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -168,7 +168,8 @@ def test_a_record_survives_its_csv():
         (f"\n{VERSION},default", "\n0,default", "line 2: it is of suite 0, this one is 1"),
         (",w2,5,0.8\n", ",w2,5,many\n", "could not convert string to float"),
         (",w2,5,0.8\n", ",w2,6,0.8\n", "twice"),
-        (",w2,5,0.8\n", ",w2\n", "line 2"),
+        (",w2,5,0.8\n", ",w2\n", "as many fields as the heading"),
+        (",w2,5,0.8\n", ",w2,5,0.8\n1,2\n", "this one is|as many fields as the heading"),
         (",w2,5,0.8\n", ",w3,5,0.8\n", "no task 'outliers' with the metric 'w3'"),
         ("half,0,2.0,w2,5", "half,0,2.0,w2,9", "half has not the seeds of ddpm and exact-clean in outliers"),
         ("half,0,2.0,", "half,0,0.0,", "evaluations must be a positive number"),
@@ -183,6 +184,14 @@ def test_a_record_that_cannot_be_is_refused(old: str, new: str, message: str):
     assert old in text
     with pytest.raises(BadInput, match=message):
         from_csv(text.replace(old, new), "theirs", "default")
+
+
+def test_a_record_that_was_cut_is_refused():
+    """Also in the last digits of its last number."""
+    text = to_csv(RECORD, "default")
+    for length in range(len(text) - 30, len(text)):
+        with pytest.raises(BadInput, match="theirs: its last line has no end"):
+            from_csv(text[:length], "theirs", "default")
 
 
 def test_what_is_shipped_can_be_read():
@@ -287,7 +296,7 @@ def test_a_method_joins_and_finds_the_runs_of_the_others(toylab, stranger, tiny,
 def test_others_are_put_beside(toylab, stranger, tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     heading, *rows = to_csv(RECORD, "smoke").splitlines()
-    Path("theirs.csv").write_text("\n".join([heading, *(row for row in rows if row.split(",")[3] in TASKS)]))
+    Path("theirs.csv").write_text("\n".join([heading, *(row for row in rows if row.split(",")[3] in TASKS), ""]))
     code, out, _ = toylab("benchmark", "ddpm", "--preset", "smoke", "--markdown", "--beside", "theirs.csv")
     assert code == 0
     assert (

@@ -20,7 +20,7 @@ from packaging.version import Version
 
 import toylab
 from toylab import process
-from toylab.errors import one_line, pip
+from toylab.errors import BadInput, one_line, pip
 
 NAME = "toylab"
 GIB = 2**30
@@ -137,7 +137,10 @@ def _memory(problems: list[str]) -> dict[str, int | None]:
 
 def _disk(root: Path, problems: list[str]) -> dict[str, Any]:
     """Where run folders are kept, or would be: whether that can be written, and the room there."""
-    place = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    try:
+        place = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    except OSError as error:  # a name that is too long
+        raise BadInput(f"runs cannot be kept in {root}: {error.strerror}") from None
     told: dict[str, Any] = {"path": str(root), "writable": False}
     try:
         with tempfile.TemporaryFile(dir=place):

@@ -13,8 +13,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""All but tab and line feed, and what turns the direction of writing."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""All but tab and line feed, what turns the direction of writing, and what is no character."""
 
 
 class ToylabError(Exception):

@@ -2,6 +2,7 @@
 that may be a stranger's."""
 
 import io
+import itertools
 import json
 import math
 import os
@@ -49,6 +50,44 @@ def check_size(what: str, size: int, most: int | None = None) -> None:
     """Raises TooLarge for more bytes than these, by default half of the memory."""
     if size > (most or (process.memory().total or math.inf) / 2):
         raise TooLarge(f"{what} is larger than " + (f"{most} bytes" if most else "half of the memory"))
+
+
+def check_ordinary(folder: Path, links: str = "") -> None:
+    """Raises BadInput where a folder that is written to is, or has in it, what is neither file nor folder. links: a
+    pattern of names that links may have, since nobody opens what is called so."""
+    for one in itertools.chain([folder], folder.rglob("*")):
+        if not is_ordinary(one) and not (links and one.is_symlink() and one.match(links)):
+            what = "a symbolic link" if one.is_symlink() else "a pipe or a device"
+            raise BadInput(f"{one} is {what}: there is none in folders that toylab writes to; remove it")
+
+
+def is_ordinary(one: Path) -> bool:
+    """A file or a folder, if it is still there: a link could lead a writer anywhere, and who opens a pipe waits."""
+    try:
+        mode = one.lstat().st_mode
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError, also for what `check_plain` does; RecursionError."""
+    said = json.loads(text)
+    check_plain(said)
+    return said
+
+
+def check_plain(said: Any) -> None:
+    """Raises ValueError for what JSON and TOML can spell and no setting is: halves of characters, which no file holds,
+    dates and times, whole numbers of thousands of digits."""
+
+    def refused(value: object) -> None:
+        raise ValueError(f"{value} is a date or a time, and no setting is one")
+
+    try:
+        json.dumps(said, ensure_ascii=False, default=refused).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text has half of a character in it, as \\ud800 is") from None
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -111,7 +111,8 @@ def _check(row: Mapping[str | None, str | None], number: int) -> None:
         raise BadInput(f"results.csv, line {number}: it must have as many fields as the heading")
     try:
         int(row["seed"] or "")
-        for column in ("value", *(key for key in ("stderr", "t", "nfe", "budget") if row[key])):
+        int(row["nfe"] or 0)
+        for column in ("value", *(key for key in ("stderr", "t", "budget") if row[key])):
             float(row[column] or "")
     except ValueError as error:
         raise BadInput(f"results.csv, line {number}: {error}") from None

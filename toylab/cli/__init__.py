@@ -1,6 +1,7 @@
 """The command line: parsing and printing only. One module a group of commands."""
 
 import io
+import os
 import sys
 from typing import NoReturn
 
@@ -37,11 +38,11 @@ __all__ = [
 def main() -> NoReturn:
     """The entry point. Exit codes: 0 done, 1 the run failed, 2 bad input, 130 interrupted."""
     process.settle()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ε and ± shows something else, and goes on
+    os.environ["MPLBACKEND"] = "agg"  # figures are drawn into files alone
+    _open_streams()
     try:
         code = app(standalone_mode=False, prog_name="toylab")
+        sys.stdout.flush()
     except BadInput as error:
         say(f"error: {one_line(error)}", err=True)
         code = 2
@@ -53,6 +54,10 @@ def main() -> NoReturn:
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except OSError as error:  # of standard output; those of files are said where they are read and written
+        say(f"error: {error.filename or 'cannot write the output'}: {error.strerror or error}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else what is left of it fails once more at the end
+        code = 1
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise
@@ -60,3 +65,13 @@ def main() -> NoReturn:
         say(f"error: {message} (toylab --help lists what there is)", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> None:
+    """Where one is closed nothing is read or said; a terminal without ε and ± shows something else, and goes on."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

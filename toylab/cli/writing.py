@@ -11,11 +11,12 @@ from toylab.files import write_whole
 def checked_output(path: Path, *suffixes: str) -> Path:
     """What -o names, before anything is computed for it. Raises BadInput unless it is a file of one of these kinds, in
     a folder that is there."""
-    if path.suffix not in suffixes or not path.parent.is_dir() or path.is_dir():
-        *others, last = suffixes
-        kinds = f"{', '.join(others)} or {last}" if others else last
-        raise BadInput(f"-o must name a {kinds} file in an existing folder, not {path}")
-    return path
+    with writing(path):
+        if path.suffix in suffixes and path.parent.is_dir() and not path.is_dir():
+            return path
+    *others, last = suffixes
+    kinds = f"{', '.join(others)} or {last}" if others else last
+    raise BadInput(f"-o must name a {kinds} file in an existing folder, not {path}")
 
 
 def written(path: Path, content: str | bytes) -> None:

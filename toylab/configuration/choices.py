@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
 from typing import Any, Self
 
+import torch
 from pydantic import model_validator
 
 from toylab import outside
 from toylab.configuration.coded import Coded
 from toylab.configuration.settings import Choice
+from toylab.errors import BadInput
 from toylab.index import (
     AIMS,
     ATTACKS,
@@ -41,7 +43,10 @@ class Law(Choice):
 
 @lru_cache(maxsize=8)
 def _law(text: str) -> Any:
-    return Law.model_construct(**json.loads(text)).bind()()
+    law = Law.model_construct(**json.loads(text)).bind()()
+    if not law.sample(8, torch.Generator().manual_seed(0)).square().sum().isfinite():
+        raise BadInput("the law is too wide: squares of its points are beyond all numbers")
+    return law
 
 
 class Contamination(Choice):

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from toylab.configuration.settings import Choice, Settings
 from toylab.errors import BadInput, one_line
-from toylab.files import read_given
+from toylab.files import check_plain, read_given
 
 _DEEPEST = 8  # levels of a dotted key
 _NESTED = 32  # tables and lists within each other; whatever goes through them then stays within the stack
@@ -24,6 +24,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = read_given(path)
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        check_plain(values)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BadInput(f"cannot read the configuration {path}: {one_line(error)}") from None
     if not isinstance(values, dict):
@@ -119,6 +120,10 @@ def _assignment(text: str) -> dict[str, Any]:
         parsed = value.strip()
     if not _is_shallow(parsed):
         raise BadInput(f"--set {key.strip()}: lists nested deeper than {_NESTED}")
+    try:
+        check_plain([key, parsed])
+    except ValueError as error:
+        raise BadInput(f"--set takes key=value, and here {error}") from None
     return nested(".".join(parts), parsed)
 
 

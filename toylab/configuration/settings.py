@@ -167,5 +167,14 @@ def validate(kind: type[M], values: Mapping[str, Any]) -> M:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f" (got {str(first['input'])[:60]!r})"
+        got = "" if first["type"] == "value_error" else f" (got {_brief(first['input'])})"
         raise BadInput(f"{where}: {what}{got}" if where else what) from None
+    except UnicodeEncodeError:
+        raise BadInput("a text has half of a character in it, as \\ud800 is") from None
+
+
+def _brief(value: object) -> str:
+    try:
+        return repr(str(value)[:60])
+    except ValueError:
+        return "a number of thousands of digits"

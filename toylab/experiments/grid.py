@@ -69,12 +69,17 @@ def entries(given: Any) -> dict[str, list[Any]]:
     if not isinstance(given, Mapping):
         raise ValueError("a table of keys with lists of values")
     table: dict[str, Any] = flat(given)
+    entry_of = dict[tuple[str, ...], str]()
     for text, values in table.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"{text}: a list of at least one value, not {str(values)[:60]!r}")
         keys = [key.strip() for key in text.split(",")]
         if len(keys) > 1 and not all(isinstance(value, list) and len(value) == len(keys) for value in values):
             raise ValueError(f"{text}: for {len(keys)} keys each value is a list of {len(keys)}")
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"{text}: the same key twice")
+        if (other := entry_of.setdefault(tuple(keys), text)) != text:
+            raise ValueError(f"'{text}' and '{other}' are the same entry")
         if len({_text(value) for value in values}) < len(values):
             raise ValueError(f"{text}: the same value twice")
         if {"seed", "seeds", "grid"} & {key.partition(".")[0] for key in keys}:

@@ -25,7 +25,7 @@ from toylab.checksums import FINISHED, Checksums
 from toylab.configuration import NetworkChoice, ScheduleChoice, validate
 from toylab.denoisers import Learned
 from toylab.errors import BadInput, one_line, unknown
-from toylab.files import as_json, check_size, held, read_whole
+from toylab.files import as_json, check_size, from_json, held, read_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -191,7 +191,7 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            table = json.loads(self.read(name))
+            table = from_json(self.read(name))
         except BadInput:
             raise
         except (ValueError, RecursionError) as error:

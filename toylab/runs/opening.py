@@ -4,7 +4,6 @@ import csv
 import hashlib
 import itertools
 import json
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from toylab import environment, parallel
 from toylab.checksums import PENDING, Damaged
 from toylab.errors import BadInput, one_line
+from toylab.files import check_ordinary, is_ordinary
 from toylab.runs.folder import LOCK, Read, Run
 
 UNREADABLE = (
@@ -89,7 +89,7 @@ def _opened(root: Path, config: Mapping[str, Any], device: torch.device, fresh: 
                 lines.append(f"{lost}; that folder is left alone")
             elif not fresh and _is_same(run, config, made_with):
                 break
-        _check_ordinary(run.path)
+        check_ordinary(run.path)
         if run.finished and (damaged := run.damaged()):
             with run.held():
                 run.reopen([*lines, *(f"{line}; it is made anew" for line in damaged)])
@@ -140,16 +140,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _is_left(one: Path) -> bool:
-    return (one.name in _BEFORE or one.suffix == ".part") and _is_ordinary(one)
-
-
-def _is_ordinary(one: Path) -> bool:
-    """A file or a folder, if it is still there: a link could lead a writer anywhere, and who opens a pipe waits."""
-    try:
-        mode = one.lstat().st_mode
-    except FileNotFoundError:
-        return True
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return (one.name in _BEFORE or one.suffix == ".part") and is_ordinary(one)
 
 
 def _is_same(run: Run, config: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
@@ -169,11 +160,3 @@ def _unknowable(run: Run) -> str:
     except (OSError, ValueError):  # not a folder of ours
         pass
     return ""
-
-
-def _check_ordinary(path: Path) -> None:
-    """Raises BadInput where a run folder is, or has in it, what is neither file nor folder."""
-    for one in itertools.chain([path], path.rglob("*")):
-        if not _is_ordinary(one):
-            what = "a symbolic link" if one.is_symlink() else "a pipe or a device"
-            raise BadInput(f"{one} is {what}: a run folder holds none, since runs write there; remove it")

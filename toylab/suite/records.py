@@ -87,9 +87,13 @@ def from_csv(text: str, origin: str, preset: str) -> Record | None:
         raise BadInput(f"{origin}, line {reader.line_num}: {one_line(error)}") from None
     if columns != COLUMNS:
         raise BadInput(f"{origin} is no record of the benchmark: its columns must be {', '.join(COLUMNS)}")
+    if not text.endswith("\n"):
+        raise BadInput(f"{origin}: its last line has no end, as where a file was cut")
     lines: dict[str, Line] = {}
     for number, row in rows:
         try:
+            if None in row or None in row.values():
+                raise BadInput("it must have as many fields as the heading")
             if row["suite"] != VERSION:
                 raise BadInput(f"it is of suite {row['suite']}, this one is {VERSION}")
             if row["preset"] == preset:

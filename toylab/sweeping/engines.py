@@ -5,7 +5,6 @@ when they are told to. `slurm` puts them into a queue as one array, where they s
 them wait and run is asked of squeue, which unlike sacct needs no accounting.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -13,12 +12,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 
 from toylab.errors import BadInput, one_line
-from toylab.files import write_json
+from toylab.files import from_json, read_whole, write_json
 from toylab.process import cores
 from toylab.sweeping.folder import JOBS, SweepFolder
 from toylab.sweeping.job import interrupt, is_held
@@ -113,7 +113,7 @@ class OnSlurm:
             raise BadInput("--engine slurm needs Slurm's sbatch and squeue, and they are not on this machine")
         self.at_once, self._folder, self._asked = cells, folder, asked
         self._file = folder.path / JOBS / "slurm.json"
-        self._ids: dict[str, str] = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+        self._ids = _submitted(self._file)
         self._seen: dict[str, float] = {}
         self._last: Alive = {}
         self._look()
@@ -173,10 +173,20 @@ class OnSlurm:
         return f"its jobs go on in the queue; scancel {' '.join(jobs)} stops them" if jobs else "no job is in the queue"
 
 
+def _submitted(file: Path) -> dict[str, str]:
+    """The Slurm job of each cell that was submitted. Raises BadInput where the file does not say."""
+    try:
+        return {str(name): str(job) for name, job in from_json(read_whole(file)).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{file} cannot be read: {one_line(error)}; remove it if no job of it is in the queue") from None
+
+
 def _allowed() -> int:
     """The threads that the environment allows a process."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdigit() and int(told) > 0 else cores()
+    return int(told) if told.isdecimal() and int(told) > 0 else cores()
 
 
 def _gpus() -> list[str]:

@@ -12,7 +12,6 @@
 What has become of a cell is read from these files alone, so any process may be killed at any time.
 """
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,12 +25,13 @@ import torch
 
 from toylab import outside, runs
 from toylab.errors import BadInput
-from toylab.files import held, write_json
+from toylab.files import check_ordinary, from_json, held, read_whole, write_json
 from toylab.runs import Run
 from toylab.sweeping.job import Files, Job, is_held
 from toylab.sweeping.plan import Cell
 
 JOBS = "jobs"
+_LINKS = ".submission_file_*.sh"  # submitit's, from a name that is drawn, to the file that it becomes
 
 
 class State(StrEnum):
@@ -57,18 +57,34 @@ class SweepFolder:
     path: Path
     device: torch.device
 
+    def __post_init__(self) -> None:
+        """Raises BadInput where it is no folder, or its jobs are in what a stranger may have led elsewhere."""
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise BadInput(f"{self.path} is no folder")
+            check_ordinary(self.path / JOBS, links=_LINKS)
+        except OSError as error:
+            raise BadInput(f"cannot read {self.path}: {error.strerror}") from None
+
     def standing(self, cell: Cell) -> Standing:
-        """What has become of a cell, from files; that a job of it waits somewhere is the engine's to know."""
+        """What has become of a cell, from files; that a job of it waits somewhere is the engine's to know.
+
+        Raises BadInput where they cannot be read.
+        """
         run = self.run(cell)
         if run is not None and run.is_done:
             return Standing(State.FINISHED)
         files = self.files(cell)
-        if is_held(files.lock):
-            return Standing(State.RUNNING)
         try:
-            return Standing(State.FAILED, str(json.loads(files.failure.read_text(encoding="utf-8"))["error"]))
+            if is_held(files.lock):
+                return Standing(State.RUNNING)
+            return Standing(State.FAILED, str(from_json(read_whole(files.failure))["error"]))
         except FileNotFoundError:
             return Standing(State.MISSING)
+        except OSError as error:
+            raise BadInput(f"cannot read {error.filename or self.path}: {error.strerror}") from None
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return Standing(State.FAILED, f"{files.failure.name} is damaged")
 
     def run(self, cell: Cell) -> Run | None:
         """Its run folder, made by these sources of toylab on this kind of device."""

@@ -6,7 +6,6 @@ so that a job outlives the process that asked for it without being started a sec
 """
 
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -17,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from toylab.files import write_json
 
 STOPPED = {130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGUSR2}
 """Exits of a command that was told to stop: it did not fail, and goes on when it is run again."""
@@ -109,9 +110,7 @@ class Job:
         return process.returncode
 
     def _record(self, error: str) -> None:
-        part = self.files.failure.with_suffix(".part")
-        part.write_text(json.dumps({"error": error}) + "\n", encoding="utf-8")
-        part.replace(self.files.failure)
+        write_json(self.files.failure, {"error": error})
 
 
 def why(log: Path, code: int) -> str:
@@ -141,7 +140,7 @@ def is_held(lock: Path) -> bool:
 def interrupt(lock: Path) -> bool:
     """Tell the command of a lock that is held to stop; whether it could be told, which it can on its own machine."""
     host, _, process = lock.read_text(encoding="utf-8").partition(" ")
-    if host != socket.gethostname() or not process.isdigit():
+    if host != socket.gethostname() or not process.isdecimal():
         return False
     with suppress(ProcessLookupError):
         os.kill(int(process), signal.SIGINT)
