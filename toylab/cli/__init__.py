@@ -55,7 +55,8 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except OSError as error:  # of standard output; those of files are said where they are read and written
-        say(f"error: {error.filename or 'cannot write the output'}: {error.strerror or error}", err=True)
+        if not isinstance(error, BrokenPipeError):  # who reads it has read enough
+            say(f"error: {error.filename or 'cannot write the output'}: {error.strerror or error}", err=True)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else what is left of it fails once more at the end
         code = 1
     except Exception as error:
