@@ -236,10 +236,12 @@ def run_folder(folder: Path, case: tuple[str, Any]) -> None:
 RECORDS = st.one_of(
     st.text(max_size=60),
     st.lists(st.lists(WORDS, min_size=10, max_size=10), max_size=2).map(
-        lambda rows: "\n".join([",".join(records.COLUMNS), *(",".join(row) for row in rows)])
+        lambda rows: "\n".join([",".join(records.COLUMNS), *(",".join(row) for row in rows), ""])
     ),
     st.lists(st.tuples(WORDS, NUMBERS), min_size=1, max_size=2).map(
-        lambda rows: "\n".join([",".join(records.COLUMNS), *(f"1,default,0,{m},a,0,{v},w2,{v},{v}" for m, v in rows)])
+        lambda rows: "\n".join(
+            [",".join(records.COLUMNS), *(f"1,default,0,{m},a,0,{v},w2,{v},{v}" for m, v in rows), ""]
+        )
     ),
 )
 
