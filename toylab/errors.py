@@ -15,6 +15,8 @@ from collections.abc import Iterable
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """All but tab and line feed, what turns the direction of writing, and what is no character."""
+HALF = "a text has half of a character in it, as \\ud800 is"
+"""The one line for what JSON and Python can spell, and no file holds."""
 
 
 class ToylabError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toylab import process
-from toylab.errors import BadInput, Unable
+from toylab.errors import HALF, BadInput, Unable
 
 _SETTINGS = 2**24
 _LARGEST_OF = {".json": _SETTINGS, ".csv": 2**28}
@@ -87,7 +87,7 @@ def check_plain(said: Any) -> None:
     try:
         json.dumps(said, ensure_ascii=False, default=refused).encode()
     except UnicodeEncodeError:
-        raise ValueError("a text has half of a character in it, as \\ud800 is") from None
+        raise ValueError(HALF) from None
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

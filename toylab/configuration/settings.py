@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model, model_validator
 
 from toylab.entries import Index
-from toylab.errors import BadInput, one_line, unknown
+from toylab.errors import HALF, BadInput, one_line, unknown
 
 
 class Settings(BaseModel):
@@ -170,7 +170,7 @@ def validate(kind: type[M], values: Mapping[str, Any]) -> M:
         got = "" if first["type"] == "value_error" else f" (got {_brief(first['input'])})"
         raise BadInput(f"{where}: {what}{got}" if where else what) from None
     except UnicodeEncodeError:
-        raise BadInput("a text has half of a character in it, as \\ud800 is") from None
+        raise BadInput(HALF) from None
 
 
 def _brief(value: object) -> str:
